@@ -1,0 +1,2 @@
+//! The `sosik` binary: one file per command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The Rust client: six transports, resume, dedupe, change of transport.

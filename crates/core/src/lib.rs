@@ -1,0 +1,1 @@
+//! The rules of Sosik: channels, logs, cursors, readers. No socket, no HTTP, no JSON, no clock.

@@ -1,0 +1,1 @@
+//! Options, the accept loop, composition, metrics, shutdown.

@@ -1,0 +1,1 @@
+//! Where a log lives: one file per engine.

@@ -1,0 +1,1 @@
+//! Frames and their encodings, and the one goodbye table: pure functions.
