@@ -1,0 +1,60 @@
+# The commands of this repository. `make` prints them; each is described behind its `##`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+# In CI the lock file is law; on a desk a new dependency may still be written to it.
+LOCKED := $(if $(CI),--locked)
+
+# Which profile `make run` builds. `make run PROFILE=dev` starts sooner and runs slower.
+PROFILE ?= release
+
+# How many seeds each seeded test tries in `make proof`; in `make test` each test has its own small default.
+PROOF_SEEDS ?= 20000
+
+.PHONY: help run test check proof bench tools sizes
+
+help: ## print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/' | expand -t 16
+	@echo
+	@echo 'make test and make proof need chromium, nginx, nc (OpenBSD), curl, node with npm, python3 with venv.'
+	@echo 'As root on Debian the missing ones are installed with apt-get; otherwise the missing ones are named'
+	@echo 'and the run fails: nothing is skipped. The npm packages of tests/foreign/ go to its node_modules,'
+	@echo 'the Python packages to .cache/venv. cargo-nextest is used when present, else cargo test.'
+
+run: ## start the server with an open demo channel on http://localhost:7171 (PROFILE=dev builds faster)
+	cargo run $(LOCKED) --profile $(PROFILE) -p sosik-cli -- serve --demo
+
+test: tools ## everything that must pass: doc tests, then all tests of the workspace
+	cargo test $(LOCKED) --workspace --doc --quiet
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	    set -x; cargo nextest run $(LOCKED) --workspace $(if $(CI),--profile ci); \
+	else \
+	    echo 'cargo-nextest is not installed: using cargo test'; \
+	    set -x; cargo test $(LOCKED) --workspace --all-targets --no-fail-fast; \
+	fi
+
+check: ## format, lints, docs, layering, licences, and the list of long files
+	cargo fmt --all --check
+	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc $(LOCKED) --workspace --no-deps
+	cargo test $(LOCKED) -p sosik-tests --test layering --test supply
+	@if cargo deny --version >/dev/null 2>&1; then set -x; cargo deny $(LOCKED) check; \
+	else echo 'cargo-deny is not installed: licences and wrappers were checked by the supply test, advisories were not'; fi
+	@$(MAKE) sizes
+
+proof: tools ## the seeded tests with many seeds (PROOF_SEEDS=20000), bounded by the nextest profile `proof`
+	@cargo nextest --version >/dev/null 2>&1 || { echo 'make proof needs cargo-nextest: cargo install cargo-nextest --locked'; exit 1; }
+	SOSIK_SEEDS=$(PROOF_SEEDS) cargo nextest run $(LOCKED) --workspace --profile proof
+
+bench: ## measure: CPU per delivery, memory per connection, rates, each beside its floor (minutes)
+	cargo run $(LOCKED) --release -p sosik-bench
+
+tools: ## install what the foreign clients of the tests need, or say what is missing
+	@tests/foreign/prepare.sh
+
+sizes: ## list source files above 400 lines: a question, not an error
+	@git ls-files -z '*.rs' '*.mjs' '*.ts' '*.py' '*.sh' | xargs -0 wc -l | awk '$$2 != "total" && $$1 > 400 { print; n++ } END { print n + 0 " files above 400 lines" }'
