@@ -1,0 +1,83 @@
+//! Why a call was refused: whose fault it was, and what to do next.
+
+use crate::{
+    cursor::CursorError,
+    grant::Verb,
+    name::{NameError, Pattern},
+};
+
+/// Why the core refused a call. The text says what to do next and may be shown to the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // The caller's fault.
+    /// A channel name or pattern is malformed.
+    #[error("{0}")]
+    Name(#[from] NameError),
+    /// A cursor is malformed.
+    #[error("{0}")]
+    Cursor(#[from] CursorError),
+    /// The request contradicts itself.
+    #[error("{0}")]
+    Request(&'static str),
+    /// The grant does not cover it.
+    #[error(
+        "{verb} of {pattern} is not allowed here; the operator can open it in sosik.toml: [[namespace]] name = \"{}\" {verb} = \"anyone\"",
+        pattern.namespace()
+    )]
+    Forbidden {
+        /// What was wanted.
+        verb: Verb,
+        /// Where.
+        pattern: Pattern,
+    },
+    /// The grant has ended by time.
+    #[error("the grant has ended; come back with a new token")]
+    Expired,
+    /// The grant was taken back.
+    #[error("rights have changed; come back with a new token")]
+    Revoked,
+    /// Something is larger than its limit.
+    #[error("{what} has {bytes} bytes, the limit is {most}")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Its size in bytes.
+        bytes: usize,
+        /// The limit in bytes.
+        most: usize,
+    },
+    /// There are more of something than its limit.
+    #[error("more than {most} {what}")]
+    Limit {
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        most: usize,
+    },
+    /// A channel is followed already, maybe through a prefix.
+    #[error("{0} is followed already on this connection")]
+    Already(Pattern),
+    /// A channel is not followed.
+    #[error("{0} is not followed on this connection")]
+    NotFollowed(Pattern),
+
+    // Nobody's fault: come back.
+    /// Too much waits already.
+    #[error("too many publishes are waiting; try again shortly")]
+    Overloaded,
+    /// The store does not answer, or not in time. A publish may have been stored.
+    #[error("the store does not answer; try again")]
+    Unavailable,
+    /// Another node knows more than this one.
+    #[error("this node has not seen what the cursor has; try again or elsewhere")]
+    Rebalance,
+
+    // The store's fault.
+    /// The store refuses writes until it is opened anew.
+    #[error("the store has failed; publishes are refused until the operator restarts it")]
+    StorageFailed,
+    /// There is no room.
+    #[error("the store is full; the operator must make room or lower retention")]
+    StorageFull,
+}

@@ -1,0 +1,58 @@
+//! Every limit of the core: unit in the name, default, what it costs. Limits of sockets live with the transports.
+
+/// Longest channel name, bytes of UTF-8.
+pub const CHANNEL_NAME_BYTES_MAX: usize = 255;
+
+/// Largest data of one event, bytes as stored: 64 KiB. Costs up to this much in the tail and once per encoding used.
+pub const EVENT_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest name of an event (`"name"` in its frame), bytes.
+pub const EVENT_NAME_BYTES_MAX: usize = 255;
+
+/// Most channels and prefixes in one reader's set.
+pub const CHANNELS_PER_READER_MAX: usize = 1_000;
+
+/// Most events in one atomic publish.
+pub const EVENTS_PER_PUBLISH_MAX: usize = 1_000;
+
+/// Most events that `last` may ask for.
+pub const LAST_MAX: u64 = 1_000;
+
+/// Most pairs of `meta` in a stored record, and the longest key or value in bytes.
+pub const META_PAIRS_MAX: usize = 8;
+/// Longest key or value of one pair of `meta`, bytes.
+pub const META_BYTES_MAX: usize = 255;
+
+/// Most events and bytes in one append to a store. What arrived while the last append ran goes into the next one.
+pub const APPEND_EVENTS_MAX: usize = 1_000;
+/// Most bytes in one append to a store: 1 MiB.
+pub const APPEND_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most events in one page of a store, of a history answer and of a poll answer.
+pub const PAGE_EVENTS_MAX: usize = 256;
+/// Most bytes in one page: 256 KiB. A page always holds at least one event.
+pub const PAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// Newest events of a channel kept in memory, already decoded. Older ones come from the store in pages.
+pub const TAIL_EVENTS_MAX: usize = 1_024;
+/// Newest bytes of a channel kept in memory: 1 MiB.
+pub const TAIL_BYTES_MAX: usize = 1024 * 1024;
+
+/// Signals of one channel that are kept at most.
+pub const SIGNALS_MAX: usize = 256;
+/// How long a signal is kept, milliseconds: a poll every 5 s still sees typing.
+pub const SIGNAL_TTL_MS: u64 = 10_000;
+
+/// How long an acknowledgement may wait for this node's head after the store has answered, milliseconds.
+pub const ACK_WAIT_MS: u64 = 1_000;
+/// How long a cursor above this node's head is waited for before the reader is sent elsewhere, milliseconds.
+pub const AHEAD_WAIT_MS: u64 = 5_000;
+/// How long an append is tried again before publishers are told `unavailable`, milliseconds.
+pub const APPEND_RETRY_MS: u64 = 10_000;
+
+/// Most publishes that wait for their append, per log; more are refused with `overloaded`. Default.
+pub const APPEND_QUEUE_MAX: usize = 10_000;
+/// Events kept per channel. Default of `events_max`.
+pub const EVENTS_MAX: u64 = 10_000;
+/// Page reads of the store that run at the same time, per node.
+pub const PAGE_READS_MAX: usize = 64;
