@@ -28,8 +28,8 @@ const doers = {
   click: (page, selector) => page.click(selector),
   fill: (page, text) => page.fill(...selectorAndText(text)),
   select: (page, text) => page.selectOption(...selectorAndText(text)),
-  goto: async (page, to) => (await page.goto(to)).status(),
-  reload: async (page) => (await page.reload()).status(),
+  goto: async (page, to) => (await page.goto(to))?.status(), // no answer to speak of: data: and about:
+  reload: async (page) => (await page.reload())?.status(),
   screenshot: async (page, path) => void (await page.screenshot({ path })),
 };
 
