@@ -62,7 +62,7 @@ const MAY_NOT_SAY: &[(&str, &[(&str, &str)])] = &[
 ];
 
 // Mutants, each planted in a manifest and seen to fail: store -> sosik-wire; client -> sosik-core;
-// server -> sosik-testkit as a normal dependency; core -> fastrand; core's tokio with `time`; wire -> tokio.
+// cli -> sosik-testkit as a normal dependency; core -> fastrand; core's tokio with `time`; wire -> tokio.
 #[test]
 fn no_crate_knows_more_than_the_table_allows() {
     let metadata = workspace::metadata().unwrap();
