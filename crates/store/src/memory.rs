@@ -1,0 +1,168 @@
+//! The engine that keeps a log in the memory of one process: gone after a restart, and the model of every other engine.
+
+mod follower;
+mod notices;
+mod state;
+
+use std::{fmt, sync::Arc};
+
+use parking_lot::Mutex;
+use sosik_core::{
+    cursor::{Epoch, Position},
+    name::ChannelName,
+    store::{
+        Answer, AppendError, Appended, Batch, ChannelHead, Follow, Level, NamespaceHead, Opened, Page,
+        PageLimit, Store, StoreError,
+    },
+};
+use tokio::sync::watch;
+
+use self::{follower::Follower, state::State};
+
+/// A log in memory. One mutex over plain maps; every answer is ready at once.
+///
+/// A restart is a new `Memory` with a new epoch: nothing of the old one is left, so its base is 0. Opening the same
+/// value again continues the same epoch. Nothing is removed unless [`Store::trim`] or [`Store::forget`] says so.
+#[derive(Clone)]
+pub struct Memory {
+    shared: Arc<Shared>,
+}
+
+impl Memory {
+    /// An empty log. `epoch` must be random and fresh: it is what tells readers of an earlier life that it is gone.
+    pub fn new(epoch: Epoch) -> Self {
+        Self::with_steps(epoch, || 1)
+    }
+
+    /// As [`Memory::new`], but each position lies `step()` above the one before (0 counts as 1).
+    ///
+    /// For tests: holes are normal in other engines, and nothing may rely on their absence here.
+    pub fn with_steps(epoch: Epoch, step: impl FnMut() -> u64 + Send + 'static) -> Self {
+        let (changed, _) = watch::channel(());
+        Self { shared: Arc::new(Shared { epoch, state: Mutex::new(State::new(step)), changed }) }
+    }
+}
+
+impl Store for Memory {
+    fn open(&self) -> Answer<'_, Result<Opened, StoreError>> {
+        Box::pin(async {
+            let state = self.shared.state.lock();
+            Ok(Opened {
+                epoch: self.shared.epoch,
+                base: Position::START,
+                head: state.given(),
+                level: Level::Memory,
+                last_time: state.last_time(self.shared.epoch),
+            })
+        })
+    }
+
+    fn append(&self, batch: Batch) -> Answer<'_, Result<Appended, AppendError>> {
+        Box::pin(async move {
+            let placed = self.shared.state.lock().append(batch)?;
+            self.shared.changed.send_replace(());
+            Ok(Appended { placed, level: Level::Memory })
+        })
+    }
+
+    /// Bounded news: at most [`NEWS_CHANGES_MAX`] changes each. Marks that explain missing events are told before the
+    /// events above them. Needs no state in the store: dropping the follower is all there is to do.
+    fn follow(&self, after: Position) -> Box<dyn Follow> {
+        Box::new(Follower::new(self.shared.clone(), after))
+    }
+
+    fn channel(&self, channel: &ChannelName) -> Answer<'_, Result<Option<ChannelHead>, StoreError>> {
+        let channel = channel.clone();
+        Box::pin(async move { Ok(self.shared.state.lock().head(&channel)) })
+    }
+
+    fn namespace(&self, namespace: &str) -> Answer<'_, Result<NamespaceHead, StoreError>> {
+        let namespace = namespace.to_owned();
+        Box::pin(async move { Ok(self.shared.state.lock().namespace(&namespace)) })
+    }
+
+    fn page(
+        &self,
+        channel: &ChannelName,
+        after: Position,
+        up_to: Position,
+        limit: PageLimit,
+    ) -> Answer<'_, Result<Page, StoreError>> {
+        let channel = channel.clone();
+        Box::pin(async move { Ok(self.shared.state.lock().page(&channel, after, up_to, limit)) })
+    }
+
+    fn before(
+        &self,
+        channel: &ChannelName,
+        before: Position,
+        limit: PageLimit,
+    ) -> Answer<'_, Result<Page, StoreError>> {
+        let channel = channel.clone();
+        Box::pin(async move { Ok(self.shared.state.lock().before(&channel, before, limit)) })
+    }
+
+    fn range(
+        &self,
+        namespace: &str,
+        after: Position,
+        up_to: Position,
+        limit: PageLimit,
+    ) -> Answer<'_, Result<Page, StoreError>> {
+        let namespace = namespace.to_owned();
+        Box::pin(async move { Ok(self.shared.state.lock().range(&namespace, after, up_to, limit)) })
+    }
+
+    fn trim(&self, channel: &ChannelName, to: Position) -> Answer<'_, Result<(), StoreError>> {
+        let channel = channel.clone();
+        Box::pin(async move {
+            if self.shared.state.lock().trim(&channel, to) {
+                self.shared.changed.send_replace(());
+            }
+            Ok(())
+        })
+    }
+
+    fn forget(&self, channel: &ChannelName) -> Answer<'_, Result<Position, StoreError>> {
+        let channel = channel.clone();
+        Box::pin(async move {
+            let mark = self.shared.state.lock().forget(&channel);
+            self.shared.changed.send_replace(());
+            Ok(mark)
+        })
+    }
+
+    fn given(&self) -> Option<Position> {
+        Some(self.shared.state.lock().given())
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let given = self.shared.state.lock().given().number();
+        write!(f, "memory log {:?} at {given}", self.shared.epoch)
+    }
+}
+
+/// What the handles of one log and its followers have in common.
+struct Shared {
+    epoch: Epoch,
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+/// Most changes in one answer of a follower. Costs one pointer and some words each while the answer lives.
+pub const NEWS_CHANGES_MAX: usize = 1_000;
+
+/// Batches whose places are remembered, so that sending one again is answered [`AppendError::Duplicate`]. A core has one
+/// batch in flight, so the oldest remembered is far older than any retry. Costs up to 16 bytes per event of them.
+pub const BATCHES_HELD_MAX: usize = 1_024;
+
+/// Signals held for followers that are behind, all channels together; older ones are gone without a mark.
+pub const SIGNALS_HELD_MAX: usize = 16_384;
+/// Bytes of signals held for followers that are behind: 16 MiB.
+pub const SIGNALS_HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Forgotten channels of which followers that are behind can still be told; a follower further behind is answered
+/// [`sosik_core::store::Followed::Behind`]. Costs a name and two numbers each.
+pub const FORGOTTEN_HELD_MAX: usize = 4_096;
