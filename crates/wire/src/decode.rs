@@ -1,15 +1,75 @@
 //! Bytes back into frames, for clients: whole objects here, byte streams that may be split anywhere in the files below.
+//!
+//! The stream decoders have one shape: `feed` what came, then ask for frames until there is none. They hold at most one
+//! frame and the last feed; after an error they take nothing more.
+
+mod binary;
+mod lines;
+mod sse;
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use crate::down::Down;
+pub use self::{
+    binary::{Binary, event_body, json_body},
+    lines::Lines,
+    sse::Sse,
+};
+use crate::{answer::Hints, down::Down, request::BODY_BYTES_MAX};
 
 /// Reads the JSON object of one frame. Blank text is a heartbeat, as on the HTTP stream. Types of later versions give
 /// [`Down::Unknown`], unknown fields are ignored. Errors: [`DecodeError`].
 pub fn json(text: &[u8]) -> Result<Down, DecodeError> {
-    let down = object(text)?;
+    checked(object(text)?)
+}
+
+/// Reads the JSON frames of an `ok` that answers a history, or of any list.
+pub fn frames<'a>(list: impl IntoIterator<Item = &'a RawValue>) -> Result<Vec<Down>, DecodeError> {
+    list.into_iter().map(|raw| json(raw.get().as_bytes())).collect()
+}
+
+/// Reads the body of the answer to an array in `POST /v1/publish`: one frame per event.
+pub fn array(body: &[u8]) -> Result<Vec<Down>, DecodeError> {
+    frames(parse::<Vec<&RawValue>>(body)?)
+}
+
+/// Reads the body of a poll, long-poll or history answer.
+pub fn answer(body: &[u8]) -> Result<Page, DecodeError> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(DecodeError::Malformed("an answer is one JSON object"));
+    }
+    let fields: PageFields<'_> = parse(body)?;
+    let PageFields { list, cursor, more, hints } = fields;
+    Ok(Page { frames: frames(list)?, cursor, more, hints })
+}
+
+/// What a one-shot answer says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Its frames, in order.
+    pub frames: Vec<Down>,
+    /// The place after them.
+    pub cursor: String,
+    /// Whether there is more to read at once.
+    pub more: bool,
+    /// When to come again.
+    pub hints: Hints,
+}
+
+#[derive(Deserialize)]
+struct PageFields<'a> {
+    #[serde(rename = "frames", borrow)]
+    list: Vec<&'a RawValue>,
+    cursor: String,
+    #[serde(default)]
+    more: bool,
+    #[serde(flatten)]
+    hints: Hints,
+}
+
+fn checked(down: Down) -> Result<Down, DecodeError> {
     if down.cursor().is_some_and(str::is_empty) {
         return Err(DecodeError::Malformed("the frame has no cursor"));
     }
@@ -71,3 +131,6 @@ pub enum DecodeError {
     #[error("{0}")]
     Malformed(&'static str),
 }
+
+/// Largest frame that a decoder takes, bytes: the largest body and room for what stands around it.
+pub const FRAME_BYTES_MAX: usize = BODY_BYTES_MAX + 4 * 1024;

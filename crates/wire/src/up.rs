@@ -1,5 +1,7 @@
 //! The frames that a client sends: built by clients, read by servers.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use sosik_core::{ChannelName, Data, Draft, limits::EVENT_NAME_BYTES_MAX, name::NameError};
@@ -139,9 +141,19 @@ impl Up {
         fields.frame().map_err(|refused| Refused { id, ..refused })
     }
 
-    /// The frame's JSON object, without a line feed.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("frames have text keys, and `data` must be JSON when it is built")
+    /// The frame's JSON object on one line, without a line feed. Errors: the data of a publish is refused; whoever
+    /// built the frame is told before a server has to.
+    pub fn to_json(&self) -> Result<String, PayloadError> {
+        let one_line;
+        let mut frame = self;
+        if let Self::Publish(publish) = self
+            && let Data::Json(text) = &publish.data
+            && let Cow::Owned(text) = normalise(text)?
+        {
+            one_line = Self::Publish(PublishFrame { data: Data::Json(text.into()), ..publish.clone() });
+            frame = &one_line;
+        }
+        Ok(serde_json::to_string(frame).expect("frames have text keys, and their data was checked"))
     }
 }
 
