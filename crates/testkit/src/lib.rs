@@ -1,1 +1,4 @@
 //! Suites that every store and every transport must pass; development only.
+
+pub mod seed;
+pub mod store_suite;
