@@ -4,6 +4,7 @@ use crate::{
     cursor::CursorError,
     grant::Verb,
     name::{NameError, Pattern},
+    store::StoreError,
 };
 
 /// Why the core refused a call. The text says what to do next and may be shown to the caller.
@@ -80,4 +81,13 @@ pub enum Error {
     /// There is no room.
     #[error("the store is full; the operator must make room or lower retention")]
     StorageFull,
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable => Self::Unavailable,
+            StoreError::Failed(_) => Self::StorageFailed,
+        }
+    }
 }

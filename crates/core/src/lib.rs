@@ -3,17 +3,39 @@
 //! The core answers one question: *what follows this cursor?* It never pushes and keeps no queue per reader: the log is
 //! the queue. It knows no socket, no HTTP, no JSON and no clock; time and randomness are arguments.
 
+mod append;
+mod channel;
 pub mod cursor;
 pub mod error;
 pub mod event;
+mod fetch;
 pub mod grant;
+mod half;
+pub mod herald;
+pub mod history;
+mod life;
 pub mod limits;
+mod log;
+mod member;
 pub mod name;
+mod node;
+pub mod reader;
 pub mod record;
+mod space;
+mod start;
 pub mod store;
 
+pub use append::Published;
 pub use cursor::{Cursor, Epoch, LogId, Part, Position};
 pub use error::Error;
 pub use event::{Data, Draft, Event, Gap, GapReason};
 pub use grant::{Grant, Verb, Verbs};
+pub use herald::{Herald, WatchId};
+pub use history::{History, Side};
+pub use log::{Log, LogFigures};
 pub use name::{ChannelName, Pattern};
+pub use node::{Node, NodeOptions};
+pub use reader::{Budget, Item, Joined, Look, Page, Reader, What};
+pub use space::Namespace;
+pub use start::Start;
+pub use store::Store;

@@ -56,3 +56,5 @@ pub const APPEND_QUEUE_MAX: usize = 10_000;
 pub const EVENTS_MAX: u64 = 10_000;
 /// Page reads of the store that run at the same time, per node.
 pub const PAGE_READS_MAX: usize = 64;
+/// Joins of one connection that wait for their backlog.
+pub const BACKLOGS_MAX: usize = 16;

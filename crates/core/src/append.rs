@@ -1,0 +1,312 @@
+//! Publishing into one log: what waits, how it is numbered and grouped, and when it is acknowledged.
+//!
+//! At most one append is in flight; what arrives meanwhile goes into the next one. A publish is a state machine:
+//! waiting → sent → stored (or refused) → acknowledged once the head has passed it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+use crate::{
+    channel::Channel,
+    cursor::{Epoch, LogId, Part, Position},
+    error::Error,
+    event::Draft,
+    life::Life,
+    limits::{ACK_WAIT_MS, APPEND_BYTES_MAX, APPEND_EVENTS_MAX, APPEND_RETRY_MS},
+    name::ChannelName,
+    record,
+    store::{AppendError, Appended, Batch, ChannelHead, Entry, Level, Place},
+};
+
+/// The acknowledgement of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// The log it was stored in.
+    pub log: LogId,
+    /// The log's epoch.
+    pub epoch: Epoch,
+    /// The event's place in the log.
+    pub position: Position,
+    /// Its number in the channel.
+    pub seq: u64,
+    /// What the acknowledgement means.
+    pub level: Level,
+    /// Whether it was stored by an earlier attempt of the same publish.
+    pub duplicate: bool,
+}
+
+impl Published {
+    /// The event's own place, for `history`; never a reader's cursor.
+    pub fn part(&self) -> Part {
+        Part { log: self.log, epoch: self.epoch, position: self.position }
+    }
+}
+
+/// One atomic publish on its way.
+#[derive(Debug)]
+struct Waiting {
+    drafts: Vec<(Arc<Channel>, Draft)>,
+    bytes: usize,
+    from: Arc<str>,
+    now: u64,
+    reply: oneshot::Sender<Result<Vec<Published>, Error>>,
+}
+
+/// Stored, but not passed by the head yet.
+#[derive(Debug)]
+struct Ack {
+    last: Position,
+    deadline: u64,
+    published: Vec<Published>,
+    reply: oneshot::Sender<Result<Vec<Published>, Error>>,
+}
+
+/// The publishing side of a log.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    queue: Mutex<VecDeque<Waiting>>,
+    queue_max: usize,
+    acks: Mutex<VecDeque<Ack>>,
+    /// Acknowledged by the store but not told by `follow` yet: the record changes only by `follow`, numbering must not
+    /// wait for it.
+    ahead: Mutex<HashMap<ChannelName, ChannelHead>>,
+    /// Woken when something waits.
+    pub(crate) wake: Notify,
+    /// Woken by each tick: the pause between two attempts.
+    pulse: Notify,
+    now: AtomicU64,
+    ids: Mutex<u128>,
+}
+
+impl Appender {
+    /// `seed` makes batch ids unique to this process; `queue_max` bounds what waits.
+    pub(crate) fn new(seed: u64, queue_max: usize) -> Self {
+        Self {
+            queue: Mutex::default(),
+            queue_max,
+            acks: Mutex::default(),
+            ahead: Mutex::default(),
+            wake: Notify::new(),
+            pulse: Notify::new(),
+            now: AtomicU64::new(0),
+            ids: Mutex::new(u128::from(seed) << 64),
+        }
+    }
+
+    /// Hands in one atomic publish; the receiver gets its outcome. Errors: [`Error::Overloaded`].
+    pub(crate) fn push(
+        &self,
+        drafts: Vec<(Arc<Channel>, Draft)>,
+        from: Arc<str>,
+        now: u64,
+    ) -> Result<oneshot::Receiver<Result<Vec<Published>, Error>>, Error> {
+        let (reply, outcome) = oneshot::channel();
+        let bytes = drafts.iter().map(|(_, draft)| draft.data.bytes().len()).sum();
+        let mut queue = self.queue.lock();
+        if queue.len() >= self.queue_max {
+            return Err(Error::Overloaded);
+        }
+        queue.push_back(Waiting { drafts, bytes, from, now, reply });
+        drop(queue);
+        self.wake.notify_one();
+        Ok(outcome)
+    }
+
+    /// How many publishes wait for their append.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.lock().len()
+    }
+
+    /// Time goes on: late acknowledgements go out, and appends that pause try again.
+    pub(crate) fn tick(&self, now: u64) {
+        self.now.fetch_max(now, Ordering::AcqRel);
+        self.pulse.notify_waiters();
+        self.acknowledge(|ack| ack.deadline <= now);
+    }
+
+    /// The head has moved: what it passed is acknowledged.
+    pub(crate) fn head_moved(&self, head: Position) {
+        self.acknowledge(|ack| ack.last <= head);
+    }
+
+    /// The record of a channel has been told up to `head`.
+    pub(crate) fn followed(&self, channel: &ChannelName, seq: u64) {
+        let mut ahead = self.ahead.lock();
+        if ahead.get(channel).is_some_and(|head| head.seq <= seq) {
+            ahead.remove(channel);
+        }
+    }
+
+    /// Whether anything of `ahead` is left to be told; lets the caller skip the look-ups.
+    pub(crate) fn is_ahead(&self) -> bool {
+        !self.ahead.lock().is_empty()
+    }
+
+    fn acknowledge(&self, due: impl Fn(&Ack) -> bool) {
+        let ready: Vec<Ack> = {
+            let mut acks = self.acks.lock();
+            let count = acks.iter().take_while(|ack| due(ack)).count();
+            acks.drain(..count).collect()
+        };
+        for ack in ready {
+            // Nobody waits any more when the publisher has gone; the event is stored all the same.
+            let _ = ack.reply.send(Ok(ack.published));
+        }
+    }
+
+    /// Takes what waits, as much as one append may hold, and stores it. Answers whether there was anything.
+    pub(crate) async fn commit(&self, life: &Life) -> bool {
+        let group = self.take_group();
+        let Some(first) = group.first() else { return false };
+        let deadline = self.time(first.now) + APPEND_RETRY_MS;
+        let mut sent: Option<Batch> = None;
+        let outcome = loop {
+            let batch = match sent.take() {
+                Some(batch) => batch,
+                None => match self.number(life, &group) {
+                    Ok(batch) => batch,
+                    Err(error) => break Err(error),
+                },
+            };
+            match life.store.append(batch.clone()).await {
+                Ok(appended) => break Ok((appended, false)),
+                Err(AppendError::Duplicate(appended)) => break Ok((appended, true)),
+                Err(AppendError::Conflict) => {
+                    if let Err(error) = self.read_again(life, &group).await {
+                        break Err(error);
+                    }
+                }
+                Err(AppendError::Unknown) => {
+                    sent = Some(batch);
+                    self.pulse.notified().await;
+                }
+                Err(AppendError::Unavailable) => self.pulse.notified().await,
+                Err(AppendError::Full) => break Err(Error::StorageFull),
+                Err(AppendError::Failed) => break Err(Error::StorageFailed),
+            }
+            if self.now.load(Ordering::Acquire) >= deadline {
+                break Err(Error::Unavailable);
+            }
+        };
+        self.settle(life, group, outcome);
+        true
+    }
+
+    fn time(&self, now: u64) -> u64 {
+        self.now.fetch_max(now, Ordering::AcqRel).max(now)
+    }
+
+    fn take_group(&self) -> Vec<Waiting> {
+        let mut queue = self.queue.lock();
+        let (mut events, mut bytes) = (0, 0);
+        let fits = queue.iter().take_while(|waiting| {
+            events += waiting.drafts.len();
+            bytes += waiting.bytes;
+            events <= APPEND_EVENTS_MAX && bytes <= APPEND_BYTES_MAX
+        });
+        let count = fits.count().max(1).min(queue.len());
+        queue.drain(..count).collect()
+    }
+
+    /// Numbers the events of `group` behind what is known of their channels, and makes one batch of them.
+    fn number(&self, life: &Life, group: &[Waiting]) -> Result<Batch, Error> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut last_of: HashMap<&ChannelName, u32> = HashMap::new();
+        for waiting in group {
+            let time = life.time(waiting.now);
+            for (channel, draft) in &waiting.drafts {
+                let space = life.space(channel.name.namespace()).ok_or(Error::Unavailable)?;
+                let place = match last_of.get(&channel.name) {
+                    Some(&entry) => Place::Behind(entry),
+                    None => match self.known(channel) {
+                        Some(head) => Place::After { seq: head.seq + 1, prev: head.position },
+                        None if space.options.forgettable => Place::First { prev: space.forgotten_to() },
+                        None => Place::After { seq: 1, prev: Position::START },
+                    },
+                };
+                last_of.insert(&channel.name, entries.len() as u32);
+                let signal = space.options.signal;
+                entries.push(Entry {
+                    channel: channel.name.clone(),
+                    place,
+                    body: record::encode(draft, &waiting.from, time, signal),
+                    kept: !signal,
+                });
+            }
+        }
+        let mut ids = self.ids.lock();
+        *ids += 1;
+        Ok(Batch { id: *ids, entries })
+    }
+
+    /// The newest that is known of a channel: told by `follow`, or acknowledged and not told yet.
+    fn known(&self, channel: &Channel) -> Option<ChannelHead> {
+        let ahead = self.ahead.lock().get(&channel.name).copied();
+        match (channel.head(), ahead) {
+            (Some(told), Some(ahead)) if told.seq > ahead.seq => Some(told),
+            (told, ahead) => ahead.or(told),
+        }
+    }
+
+    async fn read_again(&self, life: &Life, group: &[Waiting]) -> Result<(), Error> {
+        for (channel, _) in group.iter().flat_map(|waiting| &waiting.drafts) {
+            self.ahead.lock().remove(&channel.name);
+            match life.store.channel(&channel.name).await? {
+                Some(head) => _ = self.ahead.lock().insert(channel.name.clone(), head),
+                None => {
+                    let space = life.space(channel.name.namespace()).ok_or(Error::Unavailable)?;
+                    let forgotten_to = life.store.namespace(&space.options.name).await?.forgotten_to;
+                    space.raise_forgotten_to(forgotten_to);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&self, life: &Life, group: Vec<Waiting>, outcome: Result<(Appended, bool), Error>) {
+        let (appended, duplicate) = match outcome {
+            Ok(appended) => appended,
+            Err(error) => {
+                for waiting in group {
+                    let _ = waiting.reply.send(Err(error.clone()));
+                }
+                return;
+            }
+        };
+        let mut placed = appended.placed.into_iter();
+        let deadline = self.now.load(Ordering::Acquire) + ACK_WAIT_MS;
+        for waiting in group {
+            let mut published = Vec::with_capacity(waiting.drafts.len());
+            for ((channel, _), place) in waiting.drafts.iter().zip(&mut placed) {
+                let head = ChannelHead { seq: place.seq, position: place.position, ..ChannelHead::default() };
+                self.ahead.lock().insert(channel.name.clone(), head);
+                published.push(Published {
+                    log: life.log,
+                    epoch: life.epoch,
+                    position: place.position,
+                    seq: place.seq,
+                    level: appended.level,
+                    duplicate,
+                });
+            }
+            let last = published.last().map_or(Position::START, |last| last.position);
+            self.acks.lock().push_back(Ack { last, deadline, published, reply: waiting.reply });
+        }
+        self.forget_what_was_told(life);
+        self.head_moved(life.head());
+    }
+
+    /// `follow` may have told an event before its append was acknowledged.
+    fn forget_what_was_told(&self, life: &Life) {
+        let head = life.head();
+        self.ahead.lock().retain(|_, ahead| ahead.position > head);
+    }
+}

@@ -1,0 +1,127 @@
+//! What lies below the tails: pages from the store, kept in the reader's place until they are delivered.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    cursor::Position,
+    error::Error,
+    event::Event,
+    half::{CHANNELS_PER_LOOK_MAX, Half},
+    herald::WatchId,
+    life::Life,
+    limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX},
+    member::{Kind, Member},
+    name::ChannelName,
+    store::{Page, PageLimit, Stored},
+};
+
+/// One merged page: everything of the covered members in `(place when it was read, complete_to]`.
+#[derive(Debug, Default)]
+pub(crate) struct Fetched {
+    pub(crate) complete_to: Position,
+    events: Vec<Arc<Event>>,
+    covered: Vec<WatchId>,
+    /// Channel, mark, first number still there: as the store said after the range was read.
+    pub(crate) marks: Vec<(ChannelName, Position, u64)>,
+}
+
+impl Fetched {
+    pub(crate) fn covers(&self, watch: WatchId) -> bool {
+        self.covered.contains(&watch)
+    }
+
+    pub(crate) fn between(&self, after: Position, up_to: Position) -> impl Iterator<Item = Arc<Event>> + '_ {
+        let from = self.events.partition_point(|event| event.position <= after);
+        self.events[from..].iter().take_while(move |event| event.position <= up_to).cloned()
+    }
+}
+
+impl Half {
+    /// Whether something that the reader wants is not in memory and has not been fetched.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.fetched.is_none() && self.members.iter().any(|member| member.is_behind(self.place))
+    }
+
+    /// Reads one page for every member that is behind its tail, and merges them.
+    pub(crate) async fn fetch(&mut self) -> Result<(), Error> {
+        let head = self.life.head();
+        let mut fetched = Fetched { complete_to: head, ..Fetched::default() };
+        let behind: Vec<&Member> =
+            self.members.iter().filter(|member| member.is_behind(self.place)).collect();
+        let share = PageLimit {
+            events: (PAGE_EVENTS_MAX / behind.len().max(1)).max(1),
+            bytes: (PAGE_BYTES_MAX / behind.len().max(1)).max(1),
+        };
+        let mut stored = Vec::new();
+        for member in behind {
+            let start = self.place.max(member.floor);
+            let page = match &member.kind {
+                Kind::Channel(channel) => {
+                    let page = self.life.store.page(&channel.name, start, head, share).await?;
+                    fetched.marks.push((channel.name.clone(), page.trimmed_to, page.first_seq));
+                    page
+                }
+                Kind::Prefix { .. } => {
+                    self.life.store.range(&member.space.options.name, start, head, share).await?
+                }
+            };
+            let Page { events, complete_to, .. } = page;
+            fetched.complete_to = fetched.complete_to.min(complete_to);
+            fetched.covered.push(member.watch());
+            stored.extend(events.into_iter().filter(|event| {
+                member.pattern.matches(&event.channel)
+                    && event.position > member.start_of(&event.channel, self.place)
+            }));
+        }
+        stored.sort_unstable_by_key(|event| event.position);
+        fetched.take(&self.life, stored);
+        self.fetched = Some(fetched);
+        Ok(())
+    }
+}
+
+impl Fetched {
+    /// Takes the events up to the first hole: behind it the next page tells the gap. A record that cannot be read ends
+    /// the page too, as a mark if its channel has no event before it, else one event earlier.
+    fn take(&mut self, life: &Life, stored: Vec<Stored>) {
+        let mut last_of: HashMap<ChannelName, Position> = HashMap::new();
+        let mut last = None;
+        for stored in stored.into_iter().take_while(|stored| stored.position <= self.complete_to) {
+            let before = last_of.insert(stored.channel.clone(), stored.position);
+            let linked = before.is_none_or(|before| before == stored.prev);
+            match (life.read(&stored), before, last) {
+                (Ok(event), ..) if linked => self.events.push(event),
+                (Err(head), None, _) => {
+                    self.complete_to = stored.position;
+                    self.marks.push((stored.channel, head.trimmed_to, head.first_seq));
+                    return;
+                }
+                (_, _, last) => {
+                    self.complete_to = last.unwrap_or(self.complete_to);
+                    return;
+                }
+            }
+            last = Some(stored.position);
+        }
+    }
+}
+
+impl Member {
+    /// Whether something that the member wants above `place` is not in memory.
+    fn is_behind(&self, place: Position) -> bool {
+        if self.is_signal() {
+            return false;
+        }
+        match &self.kind {
+            Kind::Channel(channel) => channel.is_below(self.start_of(&channel.name, place)),
+            Kind::Prefix { prefix, .. } => {
+                let index = self.space.index();
+                let Some(index) = index.as_ref() else { return true };
+                let mut changed = index.changed(prefix, place.max(self.floor));
+                let mut first = changed.by_ref().take(CHANNELS_PER_LOOK_MAX);
+                first.any(|(_, channel)| channel.is_below(self.start_of(&channel.name, place)))
+                    || changed.next().is_some()
+            }
+        }
+    }
+}

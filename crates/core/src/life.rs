@@ -1,0 +1,292 @@
+//! One life of a log: everything that ends with its epoch.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::{
+    channel::Channel,
+    cursor::{Epoch, LogId, Position},
+    error::Error,
+    event::Event,
+    herald::WatchId,
+    name::ChannelName,
+    record,
+    space::{Namespace, Space},
+    store::{Change, ChannelHead, Opened, Store, Stored},
+};
+
+/// A log between two epochs. Readers hold on to it; when it is over they are sent back to open anew.
+#[derive(Debug)]
+pub(crate) struct Life {
+    pub(crate) log: LogId,
+    pub(crate) epoch: Epoch,
+    pub(crate) base: Position,
+    pub(crate) store: Arc<dyn Store>,
+    spaces: HashMap<Box<str>, Arc<Space>>,
+    channels: Mutex<HashMap<ChannelName, Arc<Channel>>>,
+    watches: Arc<AtomicU64>,
+    head: AtomicU64,
+    last_time: AtomicU64,
+    over: AtomicBool,
+    unreadable: AtomicU64,
+}
+
+/// What a batch of changes asks for.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    /// Everything followed that has changed.
+    pub(crate) watches: Vec<WatchId>,
+    /// Channels that hold more than retention allows: trim to the position; the number is the first one kept.
+    pub(crate) trims: Vec<(Arc<Channel>, Position, u64)>,
+}
+
+impl Life {
+    pub(crate) fn new(
+        log: LogId,
+        store: Arc<dyn Store>,
+        opened: Opened,
+        namespaces: &[Namespace],
+        watches: Arc<AtomicU64>,
+    ) -> Self {
+        let own = namespaces.iter().filter(|namespace| namespace.log == log);
+        Self {
+            log,
+            epoch: opened.epoch,
+            base: opened.base,
+            store,
+            spaces: own
+                .map(|options| (options.name.clone(), Arc::new(Space::new(options.clone()))))
+                .collect(),
+            channels: Mutex::default(),
+            watches,
+            head: AtomicU64::new(opened.head.number()),
+            last_time: AtomicU64::new(opened.last_time),
+            over: AtomicBool::new(false),
+            unreadable: AtomicU64::new(0),
+        }
+    }
+
+    /// The committed head: everything at or below is visible in every channel.
+    pub(crate) fn head(&self) -> Position {
+        Position::new(self.head.load(Ordering::SeqCst))
+    }
+
+    /// Whether the log has begun another life.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// `max(now, last)`, remembered: the time of events never falls within a log.
+    pub(crate) fn time(&self, now: u64) -> u64 {
+        self.last_time.fetch_max(now, Ordering::AcqRel).max(now)
+    }
+
+    /// Records that could not be read so far.
+    pub(crate) fn unreadable(&self) -> u64 {
+        self.unreadable.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn space(&self, namespace: &str) -> Option<&Arc<Space>> {
+        self.spaces.get(namespace)
+    }
+
+    pub(crate) fn watches(&self) -> &AtomicU64 {
+        &self.watches
+    }
+
+    /// The channel with its record, read from the store on first use. The namespace must be one of this log.
+    pub(crate) async fn channel(&self, name: &ChannelName) -> Result<Arc<Channel>, Error> {
+        let channel = self.touch(&mut self.channels.lock(), name);
+        let load = async || -> Result<(), Error> {
+            channel.load(self.store.channel(name).await?);
+            Ok(())
+        };
+        channel.loaded.get_or_try_init(load).await?;
+        Ok(channel)
+    }
+
+    fn touch(
+        &self,
+        channels: &mut MutexGuard<'_, HashMap<ChannelName, Arc<Channel>>>,
+        name: &ChannelName,
+    ) -> Arc<Channel> {
+        if let Some(channel) = channels.get(name) {
+            return channel.clone();
+        }
+        let signal = self.spaces.get(name.namespace()).is_some_and(|space| space.options.signal);
+        let channel = Channel::new(name.clone(), WatchId::next(&self.watches), signal, self.head());
+        let channel = Arc::new(channel);
+        channels.insert(name.clone(), channel.clone());
+        channel
+    }
+
+    /// Makes sure that the index of `space`, which a follower has begun, holds what the store has. From the moment it
+    /// was begun, [`Life::apply`] puts in whatever it is told.
+    pub(crate) async fn load_index(&self, space: &Space) -> Result<(), Error> {
+        let _loading = space.loading.lock().await;
+        if space.index().as_ref().is_some_and(|index| index.loaded) {
+            return Ok(());
+        }
+        let stored = self.store.namespace(&space.options.name).await?;
+        space.raise_forgotten_to(stored.forgotten_to);
+        let mut channels = self.channels.lock();
+        let mut slot = space.index();
+        let index = slot.get_or_insert_default();
+        for (name, head) in stored.channels {
+            let channel = self.touch(&mut channels, &name);
+            channel.load(Some(head));
+            let _ = channel.loaded.set(());
+            index.place(&channel, channel.head().unwrap_or(head));
+        }
+        index.loaded = true;
+        Ok(())
+    }
+
+    /// Takes in what the store told, in order, and moves the head once at the end.
+    ///
+    /// The lock on the channels is held throughout, so that a channel first touched meanwhile knows exactly which
+    /// events it will be told.
+    pub(crate) fn apply(&self, changes: Vec<Change>, head: Position) -> Applied {
+        let mut applied = Applied::default();
+        let mut touched: Vec<Arc<Channel>> = Vec::new();
+        let mut channels = self.channels.lock();
+        for change in changes {
+            if let Some(channel) = self.apply_one(&mut channels, change) {
+                touched.push(channel);
+            }
+        }
+        // SeqCst here and on `followers`: either we see the follower, or its first look sees this head.
+        self.head.fetch_max(head.number(), Ordering::SeqCst);
+        drop(channels);
+        touched.sort_by_key(|channel| channel.watch);
+        touched.dedup_by_key(|channel| channel.watch);
+        for channel in touched {
+            self.consequences(&channel, &mut applied);
+        }
+        applied.watches.sort();
+        applied.watches.dedup();
+        applied
+    }
+
+    fn apply_one(
+        &self,
+        channels: &mut MutexGuard<'_, HashMap<ChannelName, Arc<Channel>>>,
+        change: Change,
+    ) -> Option<Arc<Channel>> {
+        match change {
+            Change::Event(stored) => {
+                let space = self.spaces.get(stored.channel.namespace())?;
+                let mut slot = space.index();
+                let channel = match (channels.get(&stored.channel), slot.as_mut()) {
+                    (Some(channel), _) => channel.clone(),
+                    (None, Some(index)) => self.touch_new(channels, &stored, index.loaded),
+                    (None, None) => return None,
+                };
+                self.push(&channel, space, &stored);
+                if let (Some(index), Some(head)) = (slot.as_mut(), channel.head()) {
+                    index.place(&channel, head);
+                }
+                Some(channel)
+            }
+            Change::Trimmed { channel, to, first_seq } => {
+                let channel = channels.get(&channel)?.clone();
+                self.trimmed(&channel, to, first_seq);
+                None
+            }
+            Change::Forgotten { channel, mark } => {
+                let space = self.spaces.get(channel.namespace())?;
+                space.raise_forgotten_to(mark);
+                if let Some(index) = space.index().as_mut() {
+                    index.remove(&channel);
+                }
+                let channel = channels.get(&channel)?.clone();
+                channel.forgotten(mark);
+                Some(channel)
+            }
+        }
+    }
+
+    /// A channel that the index did not know. Once the index is complete, its first event tells its whole record.
+    fn touch_new(
+        &self,
+        channels: &mut MutexGuard<'_, HashMap<ChannelName, Arc<Channel>>>,
+        stored: &Stored,
+        index_is_complete: bool,
+    ) -> Arc<Channel> {
+        let channel = self.touch(channels, &stored.channel);
+        if index_is_complete {
+            channel.load(None);
+            let _ = channel.loaded.set(());
+        }
+        channel
+    }
+
+    fn push(&self, channel: &Arc<Channel>, space: &Space, stored: &Stored) {
+        match record::decode(self.log, self.epoch, stored) {
+            Ok(event) => {
+                self.last_time.fetch_max(event.time, Ordering::AcqRel);
+                channel.push(Arc::new(event), space.options.step());
+            }
+            Err(_) => {
+                self.unreadable.fetch_add(1, Ordering::Relaxed);
+                channel.push_unreadable(stored.seq, stored.position);
+            }
+        }
+    }
+
+    /// Raises a channel's mark, in its record and in the index.
+    pub(crate) fn trimmed(&self, channel: &Arc<Channel>, to: Position, first_seq: u64) {
+        channel.trimmed(to, first_seq);
+        let Some(space) = self.spaces.get(channel.name.namespace()) else { return };
+        if let (Some(index), Some(head)) = (space.index().as_mut(), channel.head()) {
+            index.place(channel, head);
+        }
+    }
+
+    fn consequences(&self, channel: &Arc<Channel>, applied: &mut Applied) {
+        if channel.followers.load(Ordering::SeqCst) > 0 {
+            applied.watches.push(channel.watch);
+        }
+        let Some(space) = self.spaces.get(channel.name.namespace()) else { return };
+        if let Some(index) = space.index().as_ref() {
+            applied.watches.extend(index.watches(&channel.name));
+        }
+        if !space.options.signal
+            && let Some((to, first_seq)) =
+                channel.trim_for(space.options.events_max, space.options.events_most())
+        {
+            applied.trims.push((channel.clone(), to, first_seq));
+        }
+    }
+
+    /// Signals whose time is over give their memory back.
+    pub(crate) fn expire_signals(&self, now: u64) {
+        let signals: Vec<_> =
+            self.channels.lock().values().filter(|channel| channel.signal).cloned().collect();
+        signals.iter().for_each(|channel| channel.expire(now));
+    }
+
+    /// A stored event for a reader; an unreadable one is counted and answered with its head, so that it becomes a gap.
+    pub(crate) fn read(&self, stored: &Stored) -> Result<Arc<Event>, ChannelHead> {
+        record::decode(self.log, self.epoch, stored).map(Arc::new).map_err(|_| {
+            self.unreadable.fetch_add(1, Ordering::Relaxed);
+            ChannelHead {
+                seq: stored.seq,
+                position: stored.position,
+                trimmed_to: stored.position,
+                first_seq: stored.seq + 1,
+            }
+        })
+    }
+}

@@ -1,0 +1,276 @@
+//! One log at work: follows its store, commits what is published, and starts again when the store begins a new life.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
+};
+
+use parking_lot::RwLock;
+use tokio::sync::Notify;
+
+use crate::{
+    append::{Appender, Published},
+    channel::Channel,
+    cursor::{LogId, Position},
+    error::Error,
+    event::Draft,
+    herald::Herald,
+    life::Life,
+    name::ChannelName,
+    space::Namespace,
+    store::{Change, Follow, Followed, Store, StoreError},
+};
+
+/// An ordered sequence of events of many channels with its own epoch, positions and head.
+#[derive(Debug)]
+pub struct Log {
+    id: LogId,
+    store: Arc<dyn Store>,
+    namespaces: Arc<[Namespace]>,
+    herald: Arc<dyn Herald>,
+    watches: Arc<AtomicU64>,
+    life: RwLock<Arc<Life>>,
+    appender: Appender,
+    trims: tokio::sync::Mutex<()>,
+    pulse: Notify,
+    counts: Counts,
+    expired_at: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    published: AtomicU64,
+    trimmed: AtomicU64,
+    lives: AtomicU64,
+}
+
+/// Figures of one log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogFigures {
+    /// Events acknowledged since the start.
+    pub published: u64,
+    /// Times a channel was trimmed.
+    pub trims: u64,
+    /// Times the log began a new life while running.
+    pub new_epochs: u64,
+    /// Stored records that could not be read.
+    pub unreadable: u64,
+    /// Publishes that wait for their append.
+    pub waiting: usize,
+}
+
+impl Log {
+    /// Opens `store` as the log `id`. `seed` makes its batch ids unique to this process.
+    pub(crate) async fn open(
+        id: LogId,
+        store: Arc<dyn Store>,
+        namespaces: Arc<[Namespace]>,
+        herald: Arc<dyn Herald>,
+        watches: Arc<AtomicU64>,
+        seed: u64,
+        queue_max: usize,
+    ) -> Result<Self, StoreError> {
+        let opened = store.open().await?;
+        let life = Arc::new(Life::new(id, store.clone(), opened, &namespaces, watches.clone()));
+        Ok(Self {
+            id,
+            store,
+            namespaces,
+            herald,
+            watches,
+            life: RwLock::new(life),
+            appender: Appender::new(seed, queue_max),
+            trims: tokio::sync::Mutex::default(),
+            pulse: Notify::new(),
+            counts: Counts::default(),
+            expired_at: AtomicU64::new(0),
+        })
+    }
+
+    /// Runs the log until the future is dropped. The server spawns one per log.
+    pub async fn run(&self) {
+        loop {
+            let life = self.life();
+            self.live(&life).await;
+            life.end();
+            self.counts.lives.fetch_add(1, Ordering::Relaxed);
+            while let Err(error) = self.reopen().await {
+                // Publishers and readers are told by their own calls; here only time helps.
+                let _: StoreError = error;
+                self.pulse.notified().await;
+            }
+        }
+    }
+
+    /// Time goes on, `now` in milliseconds since 1970. The server calls it several times a second.
+    pub fn tick(&self, now: u64) {
+        self.appender.tick(now);
+        self.pulse.notify_waiters();
+        if self.expired_at.fetch_max(now, Ordering::Relaxed) / EXPIRE_EACH_MS != now / EXPIRE_EACH_MS {
+            self.life().expire_signals(now);
+        }
+    }
+
+    /// The log's figures.
+    pub fn figures(&self) -> LogFigures {
+        LogFigures {
+            published: self.counts.published.load(Ordering::Relaxed),
+            trims: self.counts.trimmed.load(Ordering::Relaxed),
+            new_epochs: self.counts.lives.load(Ordering::Relaxed),
+            unreadable: self.life().unreadable(),
+            waiting: self.appender.waiting(),
+        }
+    }
+
+    /// Removes a channel's events at or below `to`, the position of one of them; `first_seq` is the first number kept.
+    pub async fn trim(&self, channel: &ChannelName, to: Position, first_seq: u64) -> Result<(), Error> {
+        let life = self.life();
+        let channel = life.channel(channel).await?;
+        self.trim_in(&life, &channel, to, first_seq).await
+    }
+
+    /// Removes a channel with its record. Only for namespaces whose channels may be forgotten.
+    pub async fn forget(&self, channel: &ChannelName) -> Result<(), Error> {
+        let life = self.life();
+        if !life.space(channel.namespace()).is_some_and(|space| space.options.forgettable) {
+            return Err(Error::Request("the namespace does not allow its channels to be forgotten"));
+        }
+        life.store.forget(channel).await?;
+        Ok(())
+    }
+
+    pub(crate) fn life(&self) -> Arc<Life> {
+        self.life.read().clone()
+    }
+
+    /// Stores drafts of this log as one batch, acknowledged once this node's head has passed them.
+    pub(crate) async fn publish(
+        &self,
+        drafts: Vec<Draft>,
+        from: Arc<str>,
+        now: u64,
+    ) -> Result<Vec<Published>, Error> {
+        let life = self.life();
+        let mut loaded = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            loaded.push((life.channel(&draft.channel).await?, draft));
+        }
+        let outcome = self.appender.push(loaded, from, now)?;
+        let published = outcome.await.unwrap_or(Err(Error::Unavailable))?;
+        self.counts.published.fetch_add(published.len() as u64, Ordering::Relaxed);
+        Ok(published)
+    }
+
+    /// One life: until the store says that it is over.
+    async fn live(&self, life: &Life) {
+        let mut follow = self.store.follow(life.head());
+        let mut commit: Option<Job<'_>> = None;
+        let mut trim: Option<Job<'_>> = None;
+        let mut trims = Vec::new();
+        loop {
+            if commit.is_none() && self.appender.waiting() > 0 {
+                commit = Some(Box::pin(async { _ = self.appender.commit(life).await }));
+            }
+            if trim.is_none() && !trims.is_empty() {
+                let due = std::mem::take(&mut trims);
+                trim = Some(Box::pin(self.trim_all(life, due)));
+            }
+            match self.step(&mut *follow, &mut commit, &mut trim).await {
+                Step::Followed(Followed::News { changes, head }) => {
+                    trims.extend(self.news(life, changes, head));
+                }
+                Step::Followed(Followed::Stalled) | Step::Woken => {}
+                Step::Followed(Followed::Epoch | Followed::Behind) => return,
+            }
+        }
+    }
+
+    /// Waits for whichever comes first. Finished jobs are taken out.
+    async fn step<'a>(
+        &self,
+        follow: &mut dyn Follow,
+        commit: &mut Option<Job<'a>>,
+        trim: &mut Option<Job<'a>>,
+    ) -> Step {
+        let mut next = follow.next();
+        let mut woken = pin!(self.appender.wake.notified());
+        poll_fn(|cx| {
+            for job in [&mut *commit, &mut *trim] {
+                if job.as_mut().is_some_and(|job| job.as_mut().poll(cx).is_ready()) {
+                    *job = None;
+                    return Poll::Ready(Step::Woken);
+                }
+            }
+            if let Poll::Ready(followed) = next.as_mut().poll(cx) {
+                return Poll::Ready(Step::Followed(followed));
+            }
+            woken.as_mut().poll(cx).map(|()| Step::Woken)
+        })
+        .await
+    }
+
+    /// Everything visible first, then the head, then the acknowledgements, then the readers.
+    fn news(&self, life: &Life, changes: Vec<Change>, head: Position) -> Vec<(Arc<Channel>, Position, u64)> {
+        let told: Vec<(ChannelName, u64)> =
+            if self.appender.is_ahead() { changes.iter().filter_map(event_of).collect() } else { Vec::new() };
+        let applied = life.apply(changes, head);
+        for (channel, seq) in told {
+            self.appender.followed(&channel, seq);
+        }
+        self.appender.head_moved(head);
+        for watch in applied.watches {
+            self.herald.changed(watch);
+        }
+        applied.trims
+    }
+
+    async fn trim_all(&self, life: &Life, trims: Vec<(Arc<Channel>, Position, u64)>) {
+        for (channel, to, first_seq) in trims {
+            // What could not be trimmed now is found again at the channel's next event.
+            let _ = self.trim_in(life, &channel, to, first_seq).await;
+        }
+    }
+
+    async fn trim_in(
+        &self,
+        life: &Life,
+        channel: &Arc<Channel>,
+        to: Position,
+        first_seq: u64,
+    ) -> Result<(), Error> {
+        let _one_at_a_time = self.trims.lock().await;
+        // The mark rises here before anything is gone there, so that no reader can find less than it is told.
+        life.trimmed(channel, to, first_seq);
+        life.store.trim(&channel.name, to).await?;
+        self.counts.trimmed.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn reopen(&self) -> Result<(), StoreError> {
+        let opened = self.store.open().await?;
+        let life = Life::new(self.id, self.store.clone(), opened, &self.namespaces, self.watches.clone());
+        *self.life.write() = Arc::new(life);
+        Ok(())
+    }
+}
+
+fn event_of(change: &Change) -> Option<(ChannelName, u64)> {
+    match change {
+        Change::Event(stored) => Some((stored.channel.clone(), stored.seq)),
+        _ => None,
+    }
+}
+
+type Job<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+enum Step {
+    Followed(Followed),
+    Woken,
+}
+
+const EXPIRE_EACH_MS: u64 = 10_000;

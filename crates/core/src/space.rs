@@ -1,0 +1,188 @@
+//! One namespace within one log: its options, its mark of forgotten channels, and its channels in order while somebody
+//! follows a prefix.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::{
+    channel::Channel,
+    cursor::{LogId, Position},
+    herald::WatchId,
+    limits::EVENTS_MAX,
+    name::{ChannelName, Prefix},
+    store::ChannelHead,
+};
+
+/// How the channels of one namespace behave.
+#[derive(Debug, Clone)]
+pub struct Namespace {
+    /// The part of channel names before the first `:`.
+    pub name: Box<str>,
+    /// Where its events live.
+    pub log: LogId,
+    /// Whether its events are signals: kept for seconds, gone without a mark. Needs the memory log.
+    pub signal: bool,
+    /// Events kept per channel: at least this many, at most a tenth more. Default 10,000.
+    pub events_max: u64,
+    /// Whether its channels can be forgotten with their records; a channel's first `seq` is then its position.
+    pub forgettable: bool,
+}
+
+impl Namespace {
+    /// A namespace of ordinary channels in the memory log.
+    pub fn new(name: impl Into<Box<str>>) -> Self {
+        Self {
+            name: name.into(),
+            log: LogId::Memory,
+            signal: false,
+            events_max: EVENTS_MAX,
+            forgettable: false,
+        }
+    }
+
+    /// Distance of the marks from which retention picks where to trim.
+    pub(crate) fn step(&self) -> u64 {
+        (self.events_max / 16).clamp(1, 64)
+    }
+
+    /// More events than this are trimmed.
+    pub(crate) fn events_most(&self) -> u64 {
+        self.events_max + self.events_max / 10
+    }
+}
+
+/// A namespace at work.
+#[derive(Debug)]
+pub(crate) struct Space {
+    pub(crate) options: Namespace,
+    forgotten_to: AtomicU64,
+    index: Mutex<Option<Index>>,
+    /// Held while the index is read from the store.
+    pub(crate) loading: tokio::sync::Mutex<()>,
+}
+
+/// The channels of a namespace by where something of them last happened. Kept while a prefix is followed.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    by_last: BTreeMap<Position, Arc<Channel>>,
+    by_trimmed: BTreeMap<Position, Arc<Channel>>,
+    last_of: HashMap<ChannelName, (Position, Position)>,
+    prefixes: Vec<(Prefix, WatchId, usize)>,
+    /// Whether the store's records are in it.
+    pub(crate) loaded: bool,
+}
+
+impl Space {
+    pub(crate) fn new(options: Namespace) -> Self {
+        Self {
+            options,
+            forgotten_to: AtomicU64::new(0),
+            index: Mutex::new(None),
+            loading: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The greatest last position of a channel that was forgotten.
+    pub(crate) fn forgotten_to(&self) -> Position {
+        Position::new(self.forgotten_to.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn raise_forgotten_to(&self, mark: Position) {
+        self.forgotten_to.fetch_max(mark.number(), Ordering::AcqRel);
+    }
+
+    pub(crate) fn index(&self) -> MutexGuard<'_, Option<Index>> {
+        self.index.lock()
+    }
+
+    /// One more reader follows `prefix`; the index must be there.
+    pub(crate) fn follow(&self, prefix: &Prefix, watches: &AtomicU64) -> WatchId {
+        let mut index = self.index.lock();
+        let index = index.get_or_insert_default();
+        match index.prefixes.iter_mut().find(|(own, ..)| own == prefix) {
+            Some((_, watch, readers)) => {
+                *readers += 1;
+                *watch
+            }
+            None => {
+                let watch = WatchId::next(watches);
+                index.prefixes.push((prefix.clone(), watch, 1));
+                watch
+            }
+        }
+    }
+
+    /// One reader fewer follows `prefix`; the last one takes the index with it.
+    pub(crate) fn unfollow(&self, prefix: &Prefix) {
+        let mut slot = self.index.lock();
+        let Some(index) = slot.as_mut() else { return };
+        if let Some((_, _, readers)) = index.prefixes.iter_mut().find(|(own, ..)| own == prefix) {
+            *readers -= 1;
+        }
+        index.prefixes.retain(|&(.., readers)| readers > 0);
+        if index.prefixes.is_empty() && index.loaded {
+            *slot = None;
+        }
+    }
+}
+
+impl Index {
+    /// Puts `channel` where `head` says.
+    pub(crate) fn place(&mut self, channel: &Arc<Channel>, head: ChannelHead) {
+        let (last, trimmed) = self.last_of.get(&channel.name).copied().unwrap_or_default();
+        if head.position > last {
+            self.by_last.remove(&last);
+            self.by_last.insert(head.position, channel.clone());
+        }
+        if head.trimmed_to > trimmed {
+            self.by_trimmed.remove(&trimmed);
+            self.by_trimmed.insert(head.trimmed_to, channel.clone());
+        }
+        self.last_of.insert(channel.name.clone(), (last.max(head.position), trimmed.max(head.trimmed_to)));
+    }
+
+    /// Takes a forgotten channel out.
+    pub(crate) fn remove(&mut self, name: &ChannelName) {
+        if let Some((last, trimmed)) = self.last_of.remove(name) {
+            self.by_last.remove(&last);
+            self.by_trimmed.remove(&trimmed);
+        }
+    }
+
+    /// Watches of the prefixes that `name` lies under.
+    pub(crate) fn watches<'a>(&'a self, name: &'a ChannelName) -> impl Iterator<Item = WatchId> + 'a {
+        self.prefixes.iter().filter(|(prefix, ..)| prefix.matches(name)).map(|&(_, watch, _)| watch)
+    }
+
+    /// Channels under `prefix` whose last event lies above `after`, the one longest silent first.
+    pub(crate) fn changed<'a>(
+        &'a self,
+        prefix: &'a Prefix,
+        after: Position,
+    ) -> impl DoubleEndedIterator<Item = (Position, &'a Arc<Channel>)> {
+        let above = (Bound::Excluded(after), Bound::Unbounded);
+        let all = self.by_last.range(above).map(|(&position, channel)| (position, channel));
+        all.filter(move |(_, channel)| prefix.matches(&channel.name))
+    }
+
+    /// Channels under `prefix` whose `trimmed_to` lies in `(after, up_to]`, lowest mark first.
+    pub(crate) fn trimmed<'a>(
+        &'a self,
+        prefix: &'a Prefix,
+        after: Position,
+        up_to: Position,
+    ) -> impl DoubleEndedIterator<Item = (Position, &'a Arc<Channel>)> {
+        let between = (Bound::Excluded(after), Bound::Included(up_to.max(after)));
+        let none = after >= up_to;
+        let all = self.by_trimmed.range(between).map(|(&position, channel)| (position, channel));
+        all.filter(move |(_, channel)| !none && prefix.matches(&channel.name))
+    }
+}
