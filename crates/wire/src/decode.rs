@@ -134,3 +134,6 @@ pub enum DecodeError {
 
 /// Largest frame that a decoder takes, bytes: the largest body and room for what stands around it.
 pub const FRAME_BYTES_MAX: usize = BODY_BYTES_MAX + 4 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ mod data;
 pub mod decode;
 pub mod down;
 pub mod encoding;
+pub mod event;
 pub mod goodbye;
 pub mod payload;
 pub mod problem;
@@ -20,10 +21,10 @@ pub use answer::{Answer, Hints};
 pub use code::Code;
 pub use decode::DecodeError;
 pub use down::{
-    Advice, CaughtUp, Down, Durability, ErrorFrame, EventFrame, GapFrame, Limits, OkFrame, TokenExpiring,
-    Welcome,
+    Advice, CaughtUp, Down, Durability, ErrorFrame, GapFrame, Limits, OkFrame, TokenExpiring, Welcome,
 };
 pub use encoding::{Encoding, SSE_RETRY, STREAM_HEARTBEAT, binary, websocket};
+pub use event::EventFrame;
 pub use goodbye::{Goodbye, GoodbyeFrame};
 pub use payload::{PayloadError, normalise};
 pub use problem::Problem;

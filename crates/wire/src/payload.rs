@@ -20,17 +20,19 @@ pub fn normalise(text: &[u8]) -> Result<Cow<'_, [u8]>, PayloadError> {
     if let Err(error) = checked {
         return Err(PayloadError::new(&error, too_deep.get()));
     }
-    if spaces == 0 {
-        return Ok(Cow::Borrowed(text));
-    }
-    let mut out = Vec::with_capacity(text.len() - spaces);
+    Ok(if spaces == 0 { Cow::Borrowed(text) } else { Cow::Owned(without_space(text)) })
+}
+
+/// JSON text without the white space outside its strings.
+pub(crate) fn without_space(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
     let mut kept = 0;
     for at in space_outside_strings(text) {
         out.extend_from_slice(&text[kept..at]);
         kept = at + 1;
     }
     out.extend_from_slice(&text[kept..]);
-    Ok(Cow::Owned(out))
+    out
 }
 
 /// Refuses data that would be stored in more than [`EVENT_BYTES_MAX`] bytes.

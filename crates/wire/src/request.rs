@@ -116,3 +116,100 @@ fn malformed(error: &serde_json::Error) -> Refused {
 
 /// Largest request body and WebSocket message that a client may send: 1 MiB. It is read whole before anything runs.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use base64::Engine;
+    use sosik_core::Data;
+
+    use super::*;
+    use crate::data::BASE64;
+
+    fn refused(body: &str) -> (Option<u64>, &'static str, String) {
+        let refused = PublishBody::parse(body.as_bytes()).unwrap_err();
+        (refused.id, refused.code.name(), refused.message)
+    }
+
+    // Mutants: `type` required; `data` of an array's event stored as written -> each fails.
+    #[test]
+    fn one_event_or_an_array_is_read_and_normalised() {
+        let one = PublishBody::parse(b" {\"channel\":\"room:7\",\"data\":{ \"a\" : 1 }}\n").unwrap();
+        assert!(!one.array);
+        assert_eq!(one.events[0].data, Data::Json("{\"a\":1}".into()));
+        let two = PublishBody::parse(
+            b"[{\"type\":\"publish\",\"id\":1,\"channel\":\"room:7\",\"data\":[ 1 ]},\n {\"channel\":\"a:b\",\"binary\":\"\"}]",
+        )
+        .unwrap();
+        assert!(two.array);
+        assert_eq!(two.events[0].data, Data::Json("[1]".into()));
+        assert_eq!(two.events[1].data, Data::Binary("".into()));
+        assert_eq!(two.events[1].clone().into_draft().unwrap().channel.as_str(), "a:b");
+    }
+
+    // Mutants: an empty array taken; the limit one higher; the event's number counted from 1 -> each fails.
+    #[test]
+    fn a_body_is_refused_as_a_whole_and_says_which_event_it_was() {
+        let array =
+            |events: usize| format!("[{}]", vec!["{\"channel\":\"a:b\",\"data\":1}"; events].join(","));
+        assert_eq!(PublishBody::parse(array(EVENTS_PER_PUBLISH_MAX).as_bytes()).unwrap().events.len(), 1_000);
+        assert_eq!(refused(&array(EVENTS_PER_PUBLISH_MAX + 1)).1, "limit");
+        assert_eq!(refused("[]").1, "bad_request");
+        for (body, code) in [
+            ("[{\"channel\":\"a:b\",\"data\":1},{\"channel\":\"a:b\",\"data\":\"\\ud800\"}]", "bad_request"),
+            (
+                "[{\"channel\":\"a:b\",\"data\":1},{\"channel\":\"a:b\",\"data\":1,\"key\":\"k\"}]",
+                "unsupported",
+            ),
+            ("[{\"channel\":\"a:b\",\"data\":1},[]]", "bad_request"),
+            ("[{\"channel\":\"a:b\",\"data\":1},{\"type\":\"ping\"}]", "bad_request"),
+        ] {
+            let (_, name, message) = refused(body);
+            assert_eq!(name, code, "{body}");
+            assert!(message.starts_with("event 1: "), "{message}");
+        }
+        for body in [
+            "",
+            "1",
+            "{\"channel\":\"a:b\",\"data\":1",
+            "{\"type\":\"ping\"}",
+            "[{\"channel\":\"a:b\",\"data\":1}",
+        ] {
+            assert_eq!(refused(body).1, "bad_request", "{body}");
+        }
+        assert_eq!(
+            PublishBody::parse(b"{\"channel\":\"\xff").unwrap_err().message.split(" from ").count(),
+            2
+        );
+        let name = "x".repeat(256);
+        let long = refused(&format!("{{\"id\":5,\"channel\":\"a:b\",\"name\":\"{name}\",\"data\":1}}"));
+        assert_eq!((long.0, long.1), (Some(5), "too_large"));
+        let large = refused(&format!("{{\"channel\":\"a:b\",\"data\":\"{}\"}}", "x".repeat(65_535)));
+        assert_eq!(large.1, "too_large");
+        assert!(large.2.contains("65537") && large.2.contains("65536"), "{}", large.2);
+    }
+
+    // Mutant: the size of binary data taken from its base64 -> 65,536 bytes are refused.
+    #[test]
+    fn binary_data_is_measured_as_bytes() {
+        let base64 = |bytes: usize| BASE64.encode(vec![7; bytes]);
+        let body = |bytes: usize| format!("{{\"channel\":\"a:b\",\"binary\":\"{}\"}}", base64(bytes));
+        for bytes in [0, 1, 2, 3, 65_535, 65_536] {
+            let read = PublishBody::parse(body(bytes).as_bytes()).unwrap();
+            assert_eq!(read.events[0].data.bytes().len(), bytes);
+        }
+        assert_eq!(refused(&body(65_537)).1, "too_large");
+    }
+
+    #[test]
+    fn a_reading_body_needs_channels_and_an_object() {
+        let read =
+            ReadBody::parse(b"{\"channels\":[\"a:b\"],\"after\":\"now\",\"wait\":25,\"later\":1}").unwrap();
+        assert_eq!((read.channels.len(), read.after.as_deref(), read.wait), (1, Some("now"), Some(25)));
+        for body in
+            [&b""[..], b"{}", b"[[\"a:b\"]]", b"{\"channels\":[]}", b"{\"channels\":\"a:b\"}", b"\xff"]
+        {
+            assert_eq!(ReadBody::parse(body).unwrap_err().code, Code::BadRequest);
+        }
+    }
+}

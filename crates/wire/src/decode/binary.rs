@@ -6,8 +6,9 @@ use sosik_core::{Cursor, Data, Epoch, LogId, Part, Position};
 
 use super::{DecodeError, FRAME_BYTES_MAX, json};
 use crate::{
-    down::{Down, EventFrame, short},
+    down::{Down, short},
     encoding::binary::{EVENT, FLAG_BINARY, FLAG_SIGNAL, JSON, LENGTH_BYTES},
+    event::EventFrame,
 };
 
 /// Splits a stream into frames by their length.
@@ -27,6 +28,11 @@ impl Binary {
     /// Frames of at most `most` bytes without their length.
     pub fn with_limit(most: usize) -> Self {
         Self { held: BytesMut::new(), most, failed: None }
+    }
+
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.len()
     }
 
     /// Takes what came.

@@ -26,6 +26,11 @@ impl Lines {
         Self { held: BytesMut::new(), searched: 0, most, failed: None }
     }
 
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.len()
+    }
+
     /// Takes what came.
     pub fn feed(&mut self, bytes: &[u8]) {
         if self.failed.is_none() {

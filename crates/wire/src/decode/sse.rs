@@ -43,6 +43,11 @@ impl Sse {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.len() + self.data.len()
+    }
+
     /// Takes what came.
     pub fn feed(&mut self, bytes: &[u8]) {
         if self.failed.is_none() {

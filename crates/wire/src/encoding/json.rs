@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use sosik_core::{Cursor, Data, Event};
 
-use crate::{data::BASE64, down::Down};
+use crate::{data::BASE64, down::Down, payload::without_space};
 
 pub(super) const HEARTBEAT: &[u8] = b"{\"type\":\"heartbeat\"}\n";
 
@@ -90,7 +90,8 @@ pub(super) fn object(frame: &Down) -> Vec<u8> {
         }
         _ => put(&mut out, frame),
     }
-    out
+    // Raw JSON inside a frame that came over another encoding may be pretty-printed, and would tear the line.
+    if out.contains(&b'\n') || out.contains(&b'\r') { without_space(&out) } else { out }
 }
 
 fn put<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
