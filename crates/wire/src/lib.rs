@@ -15,6 +15,7 @@ pub mod goodbye;
 pub mod payload;
 pub mod problem;
 pub mod request;
+pub mod transport;
 pub mod up;
 
 pub use answer::{Answer, Hints};
@@ -35,4 +36,5 @@ pub use sosik_core::{
     limits,
     name::{self, NameError},
 };
+pub use transport::{TransportName, UnknownTransport};
 pub use up::{Hello, HistoryFrame, Ping, PublishFrame, Subscribe, Unsubscribe, Up};
