@@ -88,28 +88,15 @@ impl Chain {
                 notes.report(kind, &event.channel, format!("seq {} after {last}: {what}", event.seq));
                 return;
             }
-            Some(last) if event.seq > last + 1 => {
-                let (from, to) = (last + 1, event.seq - 1);
-                let excused_to =
-                    if excuse > entry.settled { publishes.trimmed_to(&key).min(to) } else { last };
-                if excused_to >= from {
-                    entry.gone.push((from, excused_to));
-                    notes.cover(&key, from, excused_to);
-                }
-                let from = from.max(excused_to + 1);
-                let named_by_gap = entry.after_gap;
-                match kind {
-                    NamespaceKind::Log if from <= to => {
-                        entry.missing.push(Missing { from, to, named_by_gap })
-                    }
-                    NamespaceKind::Log | NamespaceKind::Signal => {}
-                    NamespaceKind::Forgetful => {
-                        let missed = publishes.acked_between(&key, from, to).into_iter();
-                        entry.missing.extend(missed.map(|seq| Missing { from: seq, to: seq, named_by_gap }));
-                    }
+            Some(last) if event.seq == last + 1 => {}
+            last => {
+                let (from, to) = (last.unwrap_or(0) + 1, event.seq.saturating_sub(1));
+                let gone_to = if excuse > entry.settled { publishes.trimmed_to(&key).min(to) } else { 0 };
+                entry.tell_gone(&key, from, gone_to, notes);
+                if last.is_some() {
+                    entry.leave_out(&key, from.max(gone_to + 1), to, kind, publishes);
                 }
             }
-            _ => {}
         }
         if entry.untouched || entry.first == 0 {
             entry.first = event.seq;
@@ -136,7 +123,7 @@ impl Chain {
             notes.report(Kind::GapCoversNothing, &gap.channel, "signals have no gaps");
             return;
         }
-        if gap.reason == "epoch" && self.new_epoch(gap, notes) {
+        if gap.reason == "epoch" && self.new_epoch(gap, publishes, notes) {
             return;
         }
         match gap.next_seq {
@@ -190,26 +177,29 @@ impl Chain {
                 report(Kind::GapCoversDelivered, format!("next_seq {next}, but {last} was passed"));
                 return;
             }
-            if numbered && next == last + 1 {
+            // The gap of a new epoch may name what is there already; the one of what was trimmed since follows it.
+            let said_again = entry.after_gap && next == last + 1;
+            if numbered && !said_again && next == last + 1 {
                 report(Kind::GapCoversNothing, format!("next_seq {next} right after {last}"));
             }
-            if numbered && gap.lost.is_some_and(|lost| lost != next - last - 1) {
+            if numbered && !said_again && gap.lost.is_some_and(|lost| lost != next - last - 1) {
                 report(Kind::GapLostWrong, format!("lost {:?} between {last} and {next}", gap.lost));
             }
         }
         if numbered && next > publishes.last_possible(&gap.channel) + 1 {
             report(Kind::GapNextSeqWrong, format!("next_seq {next} is beyond all that was published"));
         }
-        if next > publishes.trimmed_to(&key).saturating_add(1) {
-            let kept = publishes.trimmed_to(&key) + 1;
+        let kept = publishes.trimmed_to(&key).saturating_add(1);
+        let over_kept = match kind {
+            NamespaceKind::Log => next > kept,
+            _ => !publishes.acked_between(&key, kept, next.saturating_sub(1)).is_empty(),
+        };
+        if over_kept {
             report(Kind::GapOverKept, format!("next_seq {next}, but {kept} was kept"));
         }
         let from = entry.last.map_or(1, |last| last + 1);
         let to = next.saturating_sub(1).min(publishes.trimmed_to(&key));
-        if from <= to {
-            entry.gone.push((from, to));
-            notes.cover(&key, from, to);
-        }
+        entry.tell_gone(&key, from, to, notes);
         let before = entry.last.filter(|_| exact || !entry.untouched);
         entry.last = Some(before.unwrap_or(0).max(next.saturating_sub(1)));
         (entry.untouched, entry.after_gap, entry.settled) = (false, true, excuse);
@@ -233,11 +223,15 @@ impl Chain {
     }
 
     /// Whether the gap opened another epoch for its channels, which then count afresh.
-    fn new_epoch(&mut self, gap: &Gap, notes: &mut Notes) -> bool {
+    fn new_epoch(&mut self, gap: &Gap, publishes: &Publishes<'_>, notes: &mut Notes) -> bool {
         let known: Vec<Key> =
             self.entries.keys().filter(|key| matches(&gap.channel, &key.1)).cloned().collect();
         if known.iter().any(|key| key.0 == gap.epoch) {
             return false;
+        }
+        for key in publishes.ended_before(&gap.epoch, &gap.channel) {
+            let last = self.entries.get(&key).and_then(|entry| entry.last).unwrap_or(0);
+            notes.cover(&key, last + 1, u64::MAX);
         }
         for key in known {
             let last = self.entries.get(&key).and_then(|entry| entry.last).unwrap_or(0);
@@ -247,8 +241,10 @@ impl Chain {
         self.afresh.push((gap.epoch.clone(), gap.channel.clone()));
         if let Some(next) = gap.next_seq.filter(|_| !is_prefix(&gap.channel)) {
             let last = Some(next.saturating_sub(1));
-            let entry = Entry { last, after_gap: true, ..Entry::default() };
-            self.entries.insert((gap.epoch.clone(), gap.channel.clone()), entry);
+            let mut entry = Entry { last, after_gap: true, settled: self.excuse_count, ..Entry::default() };
+            let key = (gap.epoch.clone(), gap.channel.clone());
+            entry.tell_gone(&key, 1, next.saturating_sub(1).min(publishes.trimmed_to(&key)), notes);
+            self.entries.insert(key, entry);
             self.epochs.insert(gap.channel.clone(), gap.epoch.clone());
         }
         true
@@ -286,6 +282,25 @@ impl Chain {
 }
 
 impl Entry {
+    fn tell_gone(&mut self, key: &Key, from: u64, to: u64, notes: &mut Notes) {
+        if from <= to {
+            self.gone.push((from, to));
+            notes.cover(key, from, to);
+        }
+    }
+
+    fn leave_out(&mut self, key: &Key, from: u64, to: u64, kind: NamespaceKind, publishes: &Publishes<'_>) {
+        let named_by_gap = self.after_gap;
+        match kind {
+            NamespaceKind::Log if from <= to => self.missing.push(Missing { from, to, named_by_gap }),
+            NamespaceKind::Log | NamespaceKind::Signal => {}
+            NamespaceKind::Forgetful => {
+                let missed = publishes.acked_between(key, from, to).into_iter();
+                self.missing.extend(missed.map(|seq| Missing { from: seq, to: seq, named_by_gap }));
+            }
+        }
+    }
+
     /// What it means that this number comes although a later one was passed.
     fn late(&mut self, seq: u64) -> (Kind, &'static str) {
         if let Some(at) = self.missing.iter().position(|missing| (missing.from..=missing.to).contains(&seq)) {

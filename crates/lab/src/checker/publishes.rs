@@ -99,6 +99,18 @@ impl<'a> Publishes<'a> {
         Some(meant.map(|(key, seq)| (key, *seq)).collect())
     }
 
+    /// What was acknowledged under a pattern in epochs that had ended when this one began: a gap of reason
+    /// `epoch` tells all of it gone, also where the reader had seen nothing of it yet.
+    pub(super) fn ended_before(&self, epoch: &str, pattern: &str) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for (channel, epochs) in self.epochs.iter().filter(|(channel, _)| matches(pattern, channel)) {
+            let before = epochs.iter().take_while(|other| **other != epoch);
+            let ended = before.filter(|other| self.history.ended_epochs.contains(**other));
+            keys.extend(ended.map(|other| ((*other).to_owned(), (*channel).to_owned())));
+        }
+        keys
+    }
+
     /// Whether this is what was published under this name and number.
     pub(super) fn judge(&mut self, event: &'a Event, notes: &mut Notes) {
         let what = |text: &str| format!("seq {} of epoch {}: {text}", event.seq, event.epoch);

@@ -206,10 +206,11 @@ impl<'a> Walk<'a> {
             }),
             Begin::Anywhere => bounds.is_none_or(|(first, _)| ack.seq < *first),
         };
+        // The gap for trimmed events may stand above them, where this reader had not come yet.
+        let kept = ack.seq > publishes.trimmed_to(key);
+        let place = self.places.get(ack.epoch.as_str()).filter(|_| kept);
         let passed = bounds.is_some_and(|(_, last)| ack.seq <= *last)
-            || ack
-                .position
-                .is_some_and(|p| self.places.get(ack.epoch.as_str()).is_some_and(|place| p <= *place));
+            || ack.position.zip(place).is_some_and(|(position, place)| position <= *place);
         let stayed = self.reader.drained && !self.history.ended_epochs.contains(&ack.epoch);
         !began_above && (passed || stayed)
     }

@@ -1,0 +1,33 @@
+//! The history checker is right about right histories, and catches each way of breaking one.
+#![allow(clippy::unwrap_used)]
+
+mod model;
+
+use sosik_lab::checker::check;
+
+#[test]
+fn thousands_of_right_histories_break_nothing() {
+    let mut counts = sosik_lab::checker::Counts::default();
+    for seed in 0..4_000 {
+        let history = model::history(seed);
+        let verdict = check(&history);
+        if !verdict.violations.is_empty() {
+            for r in &history.readers {
+                println!("{} {:?} {:?} {}", r.name, r.set, r.begin, r.drained);
+                for (i, s) in r.seen.iter().enumerate() {
+                    println!("{i} {} {:?}", s.connection, s.item);
+                }
+            }
+            println!("{:?} {:?} {:?}", history.ended_epochs, history.trimmed_to, history.acked);
+        }
+        assert!(verdict.violations.is_empty(), "seed {seed}: {verdict}");
+        counts.events += verdict.counts.events;
+        counts.gaps += verdict.counts.gaps;
+        counts.dropped += verdict.counts.dropped;
+        counts.delivered += verdict.counts.delivered;
+        counts.told_gone += verdict.counts.told_gone;
+    }
+    // A model that does nothing would pass too.
+    assert!(counts.delivered > 100_000 && counts.told_gone > 1_000, "{counts:?}");
+    assert!(counts.gaps > 1_000 && counts.dropped > 1_000, "{counts:?}");
+}
