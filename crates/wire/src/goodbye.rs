@@ -176,7 +176,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    // Mutant: drain written as 4201 -> the row is not where the protocol has it.
+    // Mutant: drain written as 4150 -> the row is not where the protocol has it.
     #[test]
     fn the_table_is_that_of_the_protocol() {
         let table: Vec<_> = Goodbye::ALL.iter().map(|g| (g.number(), g.name(), g.retry())).collect();

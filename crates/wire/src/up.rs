@@ -333,3 +333,26 @@ impl From<PayloadError> for Refused {
 pub const PROTOCOL: u64 = 1;
 const KNOWN: [&str; 6] = ["hello", "subscribe", "unsubscribe", "publish", "history", "ping"];
 const LATER: [&str; 3] = ["presence", "token", "call"];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    // Mutant: `to_json` without `normalise` -> pretty-printed data tears the line, and what is no JSON panics.
+    #[test]
+    fn a_client_cannot_write_a_frame_that_tears_its_line() {
+        let publish = |text: &'static str| {
+            let data = Data::Json(text.into());
+            Up::Publish(PublishFrame { id: Some(1), channel: "a:b".into(), name: String::new(), data })
+                .to_json()
+        };
+        assert_eq!(
+            publish("{\r\n \"a\": [1,\n2]}").unwrap(),
+            "{\"type\":\"publish\",\"id\":1,\"channel\":\"a:b\",\"data\":{\"a\":[1,2]}}"
+        );
+        for text in ["", "x", "1 2", "\"\\ud800\""] {
+            assert!(matches!(publish(text), Err(PayloadError::Syntax { .. })), "{text}");
+        }
+    }
+}

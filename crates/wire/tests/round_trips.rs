@@ -78,7 +78,7 @@ fn events() -> Vec<Event> {
     events
 }
 
-// Mutants: `signal` written before `from`; the stem cut one byte short; the WebSocket header made for the stem alone;
+// Mutants: `signal` left out; the stem cut one byte short; the WebSocket header made for the stem alone;
 // the binary length without the tail; `"` not escaped in the channel -> each fails here.
 #[test]
 fn every_event_comes_back_from_every_encoding_with_either_cursor() {
@@ -162,7 +162,7 @@ fn every_other_frame_comes_back_from_every_encoding() {
     assert_eq!(decode(Encoding::JsonLine, sosik_wire::STREAM_HEARTBEAT), Down::Heartbeat);
 }
 
-// Mutant: the header made for the first piece only -> the message ends inside the frame.
+// Mutant: the header made for the largest piece only -> the message ends inside the frame.
 #[test]
 fn binary_frames_travel_in_one_websocket_message() {
     for event in events() {

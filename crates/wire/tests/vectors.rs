@@ -59,7 +59,7 @@ impl EventInput {
     }
 }
 
-// Mutant: the epoch written little-endian in the binary encoding -> this fails, though every round trip holds.
+// Mutant: the epoch little-endian, written and read -> this fails, though every round trip holds.
 #[test]
 fn events_have_the_bytes_of_their_vectors() {
     vectors("events", |vector: &mut EventVector| {
