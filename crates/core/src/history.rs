@@ -29,8 +29,8 @@ pub struct History {
     pub gap: Option<Gap>,
     /// What is kept, oldest first.
     pub events: Vec<Arc<Event>>,
-    /// Where to go on in the same direction; `None` when nothing was asked and nothing found.
-    pub cursor: Option<Cursor>,
+    /// Where to go on in the same direction.
+    pub cursor: Cursor,
     /// Whether there is more in that direction.
     pub more: bool,
 }
@@ -52,9 +52,10 @@ impl Node {
             Side::After(cursor) => Some(cursor),
         };
         let asked = asked.map(|cursor| cursor.part(life.log).ok_or(Error::Request(OTHER_LOG))).transpose()?;
+        let nowhere = Part { log: life.log, epoch: life.epoch, position: Position::START };
         let space = life.space(channel.namespace());
         if space.is_some_and(|space| space.options.signal) {
-            return Ok(History { gap: None, events: Vec::new(), cursor: None, more: false });
+            return Ok(History { gap: None, events: Vec::new(), cursor: Cursor::new([nowhere]), more: false });
         }
         let head = life.head();
         let limit = PageLimit { events: limit.clamp(1, PAGE_EVENTS_MAX), bytes: PAGE_BYTES_MAX };
@@ -78,7 +79,7 @@ impl Node {
         }
         let edge = if forward { events.last() } else { events.first() };
         let part = |position: Position| Part { log: life.log, epoch: life.epoch, position };
-        let cursor = edge.map(|event| event.part()).or(asked).map(|part| Cursor::new([part]));
+        let cursor = Cursor::new([edge.map(|event| event.part()).or(asked).unwrap_or(nowhere)]);
         let start = if forward { from } else { Position::START };
         let gone = page.trimmed_to > start && (forward || !more);
         let reason = if foreign { GapReason::Epoch } else { GapReason::Trimmed };
