@@ -11,6 +11,8 @@ use super::violation::Kind;
 #[derive(Clone, Debug)]
 pub(super) struct Chain {
     begin: Begin,
+    /// The observation at which it, or what it was resumed from, was opened without a cursor.
+    born: usize,
     resumed: bool,
     entries: BTreeMap<Key, Entry>,
     epochs: BTreeMap<String, String>,
@@ -47,9 +49,10 @@ struct Missing {
 }
 
 impl Chain {
-    pub(super) fn new(begin: &Begin) -> Self {
+    pub(super) fn new(begin: &Begin, born: usize) -> Self {
         let mut this = Self {
             begin: begin.clone(),
+            born,
             resumed: false,
             entries: BTreeMap::new(),
             epochs: BTreeMap::new(),
@@ -74,6 +77,12 @@ impl Chain {
         Self { resumed: true, ..self.clone() }
     }
 
+    /// Whether it may be given this epoch of a channel, when another connection of the reader had had `other`.
+    pub(super) fn may_enter(&self, key: &Key, other: &str, seen_at: usize) -> bool {
+        let told = self.afresh.iter().any(|(epoch, pattern)| *epoch == key.0 && matches(pattern, &key.1));
+        other == key.0 || told || seen_at < self.born || self.epochs.contains_key(&key.1)
+    }
+
     pub(super) fn event(&mut self, event: &Event, publishes: &Publishes<'_>, notes: &mut Notes) {
         let key = (event.epoch.clone(), event.channel.clone());
         let kind = publishes.kind(&event.channel);
@@ -92,7 +101,7 @@ impl Chain {
             last => {
                 let (from, to) = (last.unwrap_or(0) + 1, event.seq.saturating_sub(1));
                 let gone_to = if excuse > entry.settled { publishes.trimmed_to(&key).min(to) } else { 0 };
-                entry.tell_gone(&key, from, gone_to, notes);
+                entry.tell_gone(&key, from, gone_to, publishes, notes);
                 if last.is_some() {
                     entry.leave_out(&key, from.max(gone_to + 1), to, kind, publishes);
                 }
@@ -197,9 +206,7 @@ impl Chain {
         if over_kept {
             report(Kind::GapOverKept, format!("next_seq {next}, but {kept} was kept"));
         }
-        let from = entry.last.map_or(1, |last| last + 1);
-        let to = next.saturating_sub(1).min(publishes.trimmed_to(&key));
-        entry.tell_gone(&key, from, to, notes);
+        entry.tell_gone(&key, entry.last.unwrap_or(0) + 1, next.saturating_sub(1), publishes, notes);
         let before = entry.last.filter(|_| exact || !entry.untouched);
         entry.last = Some(before.unwrap_or(0).max(next.saturating_sub(1)));
         (entry.untouched, entry.after_gap, entry.settled) = (false, true, excuse);
@@ -243,7 +250,7 @@ impl Chain {
             let last = Some(next.saturating_sub(1));
             let mut entry = Entry { last, after_gap: true, settled: self.excuse_count, ..Entry::default() };
             let key = (gap.epoch.clone(), gap.channel.clone());
-            entry.tell_gone(&key, 1, next.saturating_sub(1).min(publishes.trimmed_to(&key)), notes);
+            entry.tell_gone(&key, 1, next.saturating_sub(1), publishes, notes);
             self.entries.insert(key, entry);
             self.epochs.insert(gap.channel.clone(), gap.epoch.clone());
         }
@@ -282,11 +289,12 @@ impl Chain {
 }
 
 impl Entry {
-    fn tell_gone(&mut self, key: &Key, from: u64, to: u64, notes: &mut Notes) {
+    /// Believed of the wire as it was told, but as an excuse only where it can be true.
+    fn tell_gone(&mut self, key: &Key, from: u64, to: u64, publishes: &Publishes<'_>, notes: &mut Notes) {
         if from <= to {
             self.gone.push((from, to));
-            notes.cover(key, from, to);
         }
+        notes.cover(key, from, to.min(publishes.trimmed_to(key)));
     }
 
     fn leave_out(&mut self, key: &Key, from: u64, to: u64, kind: NamespaceKind, publishes: &Publishes<'_>) {

@@ -18,6 +18,7 @@ pub(super) fn check<'a>(
     let mut walk = Walk::new(history, reader);
     for (at, seen) in reader.seen.iter().enumerate() {
         notes.at(Some(at));
+        walk.at = at;
         walk.observe(seen.connection, &seen.item, publishes, notes);
     }
     notes.at(None);
@@ -33,6 +34,7 @@ pub(super) fn check<'a>(
 }
 
 struct Walk<'a> {
+    at: usize,
     history: &'a History,
     reader: &'a Reader,
     /// Cursors that a connection will be opened with: only of these the place is kept.
@@ -47,6 +49,8 @@ struct Walk<'a> {
     seen: HashMap<(&'a str, u64), Vec<&'a Event>>,
     bounds: HashMap<Key, (u64, u64)>,
     places: HashMap<&'a str, u64>,
+    /// The epoch last seen of each channel, and where.
+    epochs: HashMap<&'a str, (&'a str, usize)>,
 }
 
 impl<'a> Walk<'a> {
@@ -60,6 +64,7 @@ impl<'a> Walk<'a> {
             limit => limit,
         };
         Self {
+            at: 0,
             history,
             reader,
             asked: asked.collect(),
@@ -72,6 +77,7 @@ impl<'a> Walk<'a> {
             seen: HashMap::new(),
             bounds: HashMap::new(),
             places: HashMap::new(),
+            epochs: HashMap::new(),
         }
     }
 
@@ -101,6 +107,15 @@ impl<'a> Walk<'a> {
                 notes.counts.events += 1;
                 publishes.judge(event, notes);
                 if follows(&self.reader.set, &event.channel) {
+                    let key = (event.epoch.clone(), event.channel.clone());
+                    if let Some((epoch, at)) = self.epochs.get(event.channel.as_str())
+                        && publishes.kind(&event.channel) != NamespaceKind::Signal
+                        && !chain.may_enter(&key, epoch, *at)
+                    {
+                        let what = format!("from epoch {epoch} to {} without a gap", event.epoch);
+                        notes.report(Kind::SilentEpoch, &event.channel, what);
+                    }
+                    self.epochs.insert(&event.channel, (&event.epoch, self.at));
                     chain.event(event, publishes, notes);
                 } else {
                     notes.report(Kind::NotFollowed, &event.channel, "an event outside the set");
@@ -142,18 +157,18 @@ impl<'a> Walk<'a> {
     fn opened(&mut self, after: Option<&'a str>, notes: &mut Notes) -> Chain {
         let first = self.newest.is_none();
         match after {
-            None | Some("now") => Chain::new(&self.reader.begin),
-            Some("start") => Chain::new(&Begin::Start),
+            None | Some("now") => Chain::new(&self.reader.begin, self.at),
+            Some("start") => Chain::new(&Begin::Start, self.at),
             Some(cursor) => match self.handed.get(cursor) {
                 Some(chain) => chain.clone(),
                 None if first => {
-                    let chain = Chain::new(&self.reader.begin);
+                    let chain = Chain::new(&self.reader.begin, self.at);
                     self.handed.insert(cursor, chain.clone());
                     chain
                 }
                 None => {
                     notes.report(Kind::ForeignCursor, "", format!("{cursor:?} was never handed out"));
-                    Chain::new(&Begin::Anywhere)
+                    Chain::new(&Begin::Anywhere, self.at)
                 }
             },
         }

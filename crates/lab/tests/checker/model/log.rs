@@ -5,11 +5,11 @@ use fastrand::Rng;
 use super::{follows, matches};
 
 /// One log, as rules 3, 4, 6, 7 and 9 describe it, without any cleverness.
-pub struct Log {
-    pub epoch: String,
-    pub base: u64,
-    pub head: u64,
-    pub events: Vec<Record>,
+pub(super) struct Log {
+    pub(super) epoch: String,
+    pub(super) base: u64,
+    pub(super) head: u64,
+    pub(super) events: Vec<Record>,
     removed: Vec<Record>,
     channels: BTreeMap<String, Channel>,
     forgotten_to: u64,
@@ -18,8 +18,8 @@ pub struct Log {
 }
 
 #[derive(Clone)]
-pub struct Record {
-    pub channel: String,
+pub(super) struct Record {
+    pub(super) channel: String,
     position: u64,
     prev: u64,
     seq: u64,
@@ -36,19 +36,19 @@ struct Channel {
     began: u64,
 }
 
-pub struct Item {
-    pub position: u64,
-    pub what: What,
+pub(super) struct Item {
+    pub(super) position: u64,
+    pub(super) what: What,
 }
 
 #[derive(Clone)]
-pub enum What {
+pub(super) enum What {
     Event { channel: String, seq: u64, body: Vec<u8> },
     Gap { pattern: String, reason: &'static str, next_seq: Option<u64>, lost: Option<u64> },
 }
 
 impl Log {
-    pub fn new(epoch: String) -> Self {
+    pub(super) fn new(epoch: String) -> Self {
         Self {
             epoch,
             base: 0,
@@ -61,7 +61,7 @@ impl Log {
         }
     }
 
-    pub fn append(&mut self, name: &str, body: &[u8], stride: u64) -> (u64, u64) {
+    pub(super) fn append(&mut self, name: &str, body: &[u8], stride: u64) -> (u64, u64) {
         self.head += stride;
         let position = self.head;
         let forgetful = name.starts_with("once");
@@ -83,7 +83,7 @@ impl Log {
     }
 
     /// Leaves the newest `keep`; the last `seq` that is gone, if any went.
-    pub fn trim(&mut self, name: &str, keep: usize) -> Option<u64> {
+    pub(super) fn trim(&mut self, name: &str, keep: usize) -> Option<u64> {
         let mine: Vec<usize> = (0..self.events.len()).filter(|&at| self.events[at].channel == name).collect();
         let last = *mine.get(mine.len().checked_sub(keep + 1)?)?;
         let (position, seq) = (self.events[last].position, self.events[last].seq);
@@ -93,7 +93,7 @@ impl Log {
         Some(seq)
     }
 
-    pub fn forget(&mut self, name: &str) -> Option<u64> {
+    pub(super) fn forget(&mut self, name: &str) -> Option<u64> {
         let channel = self.channels.remove(name)?;
         self.forgotten_to = self.forgotten_to.max(channel.position);
         self.lives.insert(name.to_owned(), channel.seq);
@@ -101,7 +101,7 @@ impl Log {
         Some(channel.seq)
     }
 
-    pub fn restore(&mut self, base: u64, epoch: String) {
+    pub(super) fn restore(&mut self, base: u64, epoch: String) {
         for log in [&mut self.events, &mut self.removed] {
             log.retain(|event| event.position <= base);
         }
@@ -129,17 +129,17 @@ impl Log {
         (self.channels, self.base, self.epoch) = (channels, base, epoch);
     }
 
-    pub fn last_seq(&self, name: &str) -> u64 {
+    pub(super) fn last_seq(&self, name: &str) -> u64 {
         let lived = self.lives.get(name).copied().unwrap_or(0);
         self.channels.get(name).map_or(lived, |channel| channel.seq)
     }
 
-    pub fn trimmed_seq(&self, name: &str) -> u64 {
+    pub(super) fn trimmed_seq(&self, name: &str) -> u64 {
         self.channels.get(name).map_or(u64::MAX - 1, |channel| channel.trimmed_seq)
     }
 
     /// Position and `seq` below which `last=n` does not go.
-    pub fn floor(&self, name: &str, n: usize) -> (u64, u64) {
+    pub(super) fn floor(&self, name: &str, n: usize) -> (u64, u64) {
         let Some(channel) = self.channels.get(name) else { return (self.head, 0) };
         let mine: Vec<&Record> = self.events.iter().filter(|event| event.channel == name).collect();
         match mine.len().checked_sub(n) {
@@ -148,7 +148,7 @@ impl Log {
         }
     }
 
-    pub fn page(
+    pub(super) fn page(
         &self,
         set: &[String],
         after: u64,
@@ -225,7 +225,7 @@ impl Log {
         known.then(|| gone.by_ref().count() as u64)
     }
 
-    pub fn epoch_gap(&self, pattern: &str) -> Item {
+    pub(super) fn epoch_gap(&self, pattern: &str) -> Item {
         let next_seq = (!pattern.ends_with('*')).then(|| {
             let first = self.events.iter().find(|e| e.channel == pattern && e.position > self.base);
             first.map_or_else(|| self.last_seq(pattern) + 1, |event| event.seq)

@@ -27,7 +27,7 @@ const SETS: [&[&str]; 6] = [
 ];
 
 /// A history in which every promise is kept.
-pub fn history(seed: u64) -> History {
+pub(crate) fn history(seed: u64) -> History {
     let mut world = World::new(seed);
     let steps = world.rng.usize(50..250);
     for _ in 0..steps {
@@ -424,15 +424,15 @@ fn epoch(rng: &mut Rng) -> String {
     format!("{:06x}", rng.u32(..1 << 24))
 }
 
-pub fn matches(pattern: &str, channel: &str) -> bool {
+pub(crate) fn matches(pattern: &str, channel: &str) -> bool {
     pattern.strip_suffix('*').map_or(pattern == channel, |prefix| channel.starts_with(prefix))
 }
 
-pub fn follows(set: &[String], channel: &str) -> bool {
+pub(crate) fn follows(set: &[String], channel: &str) -> bool {
     set.iter().any(|pattern| matches(pattern, channel))
 }
 
 /// Readers' channels, for tests that need one that nobody follows.
-pub fn all_channels() -> BTreeSet<&'static str> {
+pub(crate) fn all_channels() -> BTreeSet<&'static str> {
     CHANNELS.concat().into_iter().collect()
 }
