@@ -6,8 +6,9 @@ use std::sync::{
 };
 
 use sosik_core::GapReason;
+use sosik_wire::TransportName as Transport;
 
-use crate::{hub::Hub, name::Transport};
+use crate::hub::Hub;
 
 /// Counters since the start, and what is open now. Never labelled by channel or user.
 #[derive(Debug, Default)]

@@ -3,21 +3,50 @@
 //! A transport is one small file: how the cursor arrives, how frames become bytes, how long to wait, whether the answer
 //! ends after one batch. Everything else is shared.
 
+mod body;
+mod duplex;
+mod feed;
 mod figures;
+pub mod form;
+mod held;
+mod http;
 mod hub;
-mod name;
+mod long_poll;
+mod poll;
+mod post;
+pub mod pump;
+mod sse;
+mod stream;
 mod sweep;
 pub mod tcp;
-
-pub use figures::{Figures, TransportFigures};
-pub use hub::{Caller, Clock, Hub, Settings};
-pub use name::Transport;
-pub use sweep::Sweep;
+mod uplink;
+mod websocket;
 
 use std::sync::Arc;
 
+use axum::routing::MethodRouter;
+use sosik_wire::TransportName;
+
+pub use figures::{Figures, TransportFigures};
+pub use hub::{Caller, Clock, Hub, Settings};
+pub use sweep::{Seat, Sweep};
+
 /// The paths of all HTTP transports, of sending and of history. Each request must carry a [`Caller`] in its extensions.
 pub fn router(hub: Arc<Hub>) -> axum::Router {
-    let _ = hub;
-    axum::Router::new()
+    let transports = [
+        (poll::TRANSPORT, poll::route()),
+        (long_poll::TRANSPORT, long_poll::route()),
+        (stream::TRANSPORT, stream::route()),
+        (sse::TRANSPORT, sse::route()),
+        (websocket::TRANSPORT, websocket::route()),
+    ];
+    let others = axum::Router::new()
+        .route("/v1/publish", post::publish())
+        .route("/v1/send", post::send())
+        .route("/v1/history", post::history());
+    let mount = |router: axum::Router<Arc<Hub>>,
+                 (transport, route): (TransportName, MethodRouter<Arc<Hub>>)| {
+        transport.path().into_iter().fold(router, |router, path| router.route(path, route.clone()))
+    };
+    transports.into_iter().fold(others, mount).with_state(hub)
 }

@@ -86,7 +86,7 @@ impl Sweep {
     }
 
     /// A place for one feed, in the next shard.
-    pub(crate) fn sit(&self) -> Seat {
+    pub fn sit(&self) -> Seat {
         let shard = self.shards[self.dealt.fetch_add(1, Ordering::Relaxed) % self.shards.len()].clone();
         let waiter = Arc::new(Waiter::default());
         waiter.due.store(u64::MAX, Ordering::Relaxed);
@@ -145,24 +145,29 @@ impl Shard {
 
     /// Wakes every seat whose time has come.
     async fn round(&self, now: u64) {
-        let mut from = Some(0);
-        while let Some(start) = from {
-            let all = self.all.lock();
-            let to = start + SEATS_PER_TURN;
-            from = (to < all.capacity()).then_some(to);
-            let due = (start..to.min(all.capacity())).filter_map(|key| all.get(key));
-            let due = due.filter(|waiter| waiter.due.load(Ordering::Relaxed) <= now);
-            let wakers: Vec<_> = due.filter_map(|waiter| waiter.waker.lock().take()).collect();
-            drop(all);
-            wakers.into_iter().for_each(Waker::wake);
+        let mut from = 0;
+        while let Some(next) = self.wake_due(from, now) {
+            from = next;
             tokio::task::yield_now().await;
         }
+    }
+
+    fn wake_due(&self, from: usize, now: u64) -> Option<usize> {
+        let all = self.all.lock();
+        let to = from + SEATS_PER_TURN;
+        let more = (to < all.capacity()).then_some(to);
+        let due = (from..to.min(all.capacity())).filter_map(|key| all.get(key));
+        let due = due.filter(|waiter| waiter.due.load(Ordering::Relaxed) <= now);
+        let wakers: Vec<_> = due.filter_map(|waiter| waiter.waker.lock().take()).collect();
+        drop(all);
+        wakers.into_iter().for_each(Waker::wake);
+        more
     }
 }
 
 /// One feed's place in the wait lists; given back on drop.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub struct Seat {
     shard: Arc<Shard>,
     waiter: Arc<Waiter>,
     key: usize,
@@ -171,7 +176,7 @@ pub(crate) struct Seat {
 
 impl Seat {
     /// Waits in the lists of exactly these watches. Call it before the look that finds nothing.
-    pub(crate) fn follow(&mut self, watches: impl Iterator<Item = WatchId>) {
+    pub fn follow(&mut self, watches: impl Iterator<Item = WatchId>) {
         self.leave();
         let mut lists = self.shard.lists.lock();
         self.lists.extend(
@@ -180,7 +185,7 @@ impl Seat {
     }
 
     /// Remembers whom to wake. Call it before looking, so that no change falls between the look and the waiting.
-    pub(crate) fn register(&self, cx: &Context<'_>) {
+    pub fn register(&self, cx: &Context<'_>) {
         let mut waker = self.waiter.waker.lock();
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
@@ -188,7 +193,7 @@ impl Seat {
     }
 
     /// When to be woken even without news, on the steady clock; up to a round late.
-    pub(crate) fn due(&self, at: u64) {
+    pub fn due(&self, at: u64) {
         self.waiter.due.store(at, Ordering::Relaxed);
     }
 

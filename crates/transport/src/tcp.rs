@@ -1,16 +1,124 @@
-//! Raw TCP.
+//! Raw TCP: JSON lines for `nc` and small devices, length-prefixed frames for everybody else. The first byte tells.
 
 use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use sosik_wire::{
+    BODY_BYTES_MAX, Goodbye, GoodbyeFrame, Refused, TransportName as Transport,
+    decode::{Binary, Lines, json_body},
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::hub::{Caller, Hub};
+use crate::{
+    duplex::{self, Codec, Inbound},
+    form::{Form, Pieces},
+    http::bad,
+    hub::{Caller, Hub},
+};
+
+/// Which of the six it is.
+pub(crate) const TRANSPORT: Transport = Transport::Tcp;
 
 /// Serves one accepted connection to its end: a socket, or one end of an in-memory pipe.
-pub async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
-    hub: Arc<Hub>,
-    caller: Caller,
-    stream: S,
-) {
-    let _ = (hub, caller, stream);
+///
+/// `{` begins JSON lines, `0x00` length-prefixed frames (no frame is long enough for another first byte), `0x16` a TLS
+/// handshake, which is answered by a goodbye until there is TLS. Anything else is closed without a word, so that a
+/// browser that is tricked into posting here runs nothing.
+pub async fn serve<S>(hub: Arc<Hub>, caller: Caller, mut stream: S)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let limit = std::time::Duration::from_millis(hub.settings.hello_ms);
+    let Ok(Ok(first)) = tokio::time::timeout(limit, stream.read_u8()).await else { return };
+    match first {
+        b'{' => {
+            let mut codec = JsonLines(Lines::with_limit(BODY_BYTES_MAX));
+            codec.feed(&[first]);
+            duplex::serve(hub, caller, stream, codec, TRANSPORT, Form::Lines).await;
+        }
+        0x00 => {
+            let mut codec = Frames(Binary::with_limit(BODY_BYTES_MAX));
+            codec.feed(&[first]);
+            duplex::serve(hub, caller, stream, codec, TRANSPORT, Form::Binary).await;
+        }
+        TLS_HANDSHAKE => {
+            let pieces = Form::Lines.frame(&sosik_wire::Down::goodbye(Goodbye::BadRequest));
+            let _ = stream.write_all(&pieces.concat()).await;
+            let _ = stream.shutdown().await;
+        }
+        _ => {}
+    }
 }
+
+/// One JSON object per line.
+struct JsonLines(Lines);
+
+impl Codec for JsonLines {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.0.feed(bytes);
+    }
+
+    fn next(&mut self, _: &mut Vec<Pieces>) -> Option<Inbound> {
+        loop {
+            return match self.0.next_line() {
+                Ok(None) => None,
+                Ok(Some(line)) if line.is_empty() => continue,
+                Ok(Some(line)) => Some(text(line.to_vec())),
+                Err(_) => Some(Inbound::Fatal(Goodbye::TooLarge)),
+            };
+        }
+    }
+
+    fn close(&self, _: &GoodbyeFrame) -> Pieces {
+        Pieces::new()
+    }
+
+    /// `printf … | nc` ends its input and goes on listening.
+    fn listens_after_end(&self) -> bool {
+        true
+    }
+}
+
+/// Length-prefixed frames.
+struct Frames(Binary);
+
+impl Codec for Frames {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.0.feed(bytes);
+    }
+
+    fn next(&mut self, _: &mut Vec<Pieces>) -> Option<Inbound> {
+        loop {
+            let body = match self.0.next_body() {
+                Ok(Some(body)) => body,
+                Ok(None) => return None,
+                Err(_) => return Some(Inbound::Fatal(Goodbye::TooLarge)),
+            };
+            match json_body(&body) {
+                Ok(Some(text)) => return Some(Inbound::Frame(text.to_owned())),
+                Ok(None) => {}
+                Err(error) => return Some(Inbound::Bad(bad(&error.to_string()))),
+            }
+        }
+    }
+
+    fn close(&self, _: &GoodbyeFrame) -> Pieces {
+        Pieces::new()
+    }
+
+    fn listens_after_end(&self) -> bool {
+        false
+    }
+}
+
+fn text(line: Vec<u8>) -> Inbound {
+    match String::from_utf8(line) {
+        Ok(text) => Inbound::Frame(text),
+        Err(_) => Inbound::Bad(not_utf8()),
+    }
+}
+
+fn not_utf8() -> Refused {
+    bad("the line is not UTF-8; send one JSON object per line")
+}
+
+const TLS_HANDSHAKE: u8 = 0x16;

@@ -1,0 +1,352 @@
+//! A connection that carries frames both ways: what WebSocket and TCP share.
+//!
+//! One future per connection. It reads what the client sends, runs what must wait beside the reading, and lets the feed
+//! write. A client that does not read its answers is not read from.
+
+use std::{
+    future::{Future, poll_fn},
+    io::IoSlice,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use sosik_core::{Cursor, Error, Joined, Pattern, Start};
+use sosik_wire::{
+    Down, Goodbye, GoodbyeFrame, Hello, OkFrame, Refused, Subscribe, TransportName as Transport, Unsubscribe,
+    Up,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use crate::{
+    feed::{Answer, Feed, Turn},
+    form::{Form, Pieces},
+    http::welcome,
+    hub::{Caller, Hub},
+    pump::{Peer, Tally, Wrote},
+    uplink,
+};
+
+/// How frames from the client are found in its bytes, and how a connection ends.
+pub(crate) trait Codec: Send {
+    /// Takes bytes as they came.
+    fn feed(&mut self, bytes: &[u8]);
+    /// The next thing in what was taken, `None` until more comes. May put answers of its own into `control`.
+    fn next(&mut self, control: &mut Vec<Pieces>) -> Option<Inbound>;
+    /// What a goodbye looks like, after its frame.
+    fn close(&self, goodbye: &GoodbyeFrame) -> Pieces;
+    /// Whether a client that has sent its last byte may still listen.
+    fn listens_after_end(&self) -> bool;
+}
+
+/// One thing from the client.
+#[derive(Debug)]
+pub(crate) enum Inbound {
+    /// The text of a frame.
+    Frame(String),
+    /// Something that is not a frame; the connection survives.
+    Bad(Refused),
+    /// Something that ends the connection, with the code to say.
+    Fatal(Goodbye),
+    /// Something that ends the connection; its last bytes are said already.
+    Closed,
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve<S, C>(
+    hub: Arc<Hub>,
+    caller: Caller,
+    io: S,
+    codec: C,
+    transport: Transport,
+    form: Form,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+    C: Codec,
+{
+    let mut feed = Feed::new(&hub, transport, form);
+    feed.due = hub.clock.steady_ms() + hub.settings.hello_ms;
+    let mut duplex = Duplex {
+        hub,
+        caller,
+        io,
+        codec,
+        feed,
+        greeted: false,
+        input_ended: false,
+        waiting: None,
+        jobs: FuturesUnordered::new(),
+        tokens: Vec::new(),
+        next_token: 0,
+    };
+    poll_fn(|cx| duplex.poll(cx)).await;
+    close(duplex.io).await;
+}
+
+/// Waits a moment for the client to take the last bytes: a reset would throw away what is still on its way.
+async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut io: S) {
+    let drain = async {
+        let _ = io.shutdown().await;
+        let mut scratch = [0; 1024];
+        while matches!(io.read(&mut scratch).await, Ok(count) if count > 0) {}
+    };
+    let _ = tokio::time::timeout(Duration::from_millis(CLOSE_MS), drain).await;
+}
+
+struct Duplex<S, C> {
+    hub: Arc<Hub>,
+    caller: Caller,
+    io: S,
+    codec: C,
+    feed: Feed,
+    greeted: bool,
+    input_ended: bool,
+    /// A frame that needs the reader while it is away.
+    waiting: Option<Up>,
+    jobs: FuturesUnordered<Pin<Box<dyn Future<Output = Down> + Send>>>,
+    /// Joins that wait for their backlog: token, id, channels.
+    tokens: Vec<(u64, Option<u64>, Vec<String>)>,
+    next_token: u64,
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
+    /// Ready when the connection has ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..TURNS_MAX {
+            while let Poll::Ready(Some(answer)) = self.jobs.poll_next_unpin(cx) {
+                self.feed.push(&answer);
+            }
+            let read = self.read(cx);
+            match self.turn(cx) {
+                Poll::Ready(Some(goodbye)) => return self.say_goodbye(cx, goodbye),
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => {}
+            }
+            match read {
+                Poll::Ready(Some(Inbound::Fatal(goodbye))) => return self.say_goodbye(cx, goodbye.frame()),
+                Poll::Ready(Some(Inbound::Closed)) => return self.finish(cx),
+                Poll::Ready(Some(Inbound::Frame(_) | Inbound::Bad(_))) => {}
+                Poll::Ready(None) | Poll::Pending => return self.rest(),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Nothing to do now; ends the connection when nothing can come any more.
+    fn rest(&mut self) -> Poll<()> {
+        let busy = !self.jobs.is_empty() || !self.feed.outbox.is_empty() || self.waiting.is_some();
+        let listens = self.codec.listens_after_end() && !matches!(self.feed.reader(), Ok(None));
+        if (self.input_ended && !busy && !listens) || self.feed.is_stalled() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    /// Reads and runs one frame. `Ready(None)` when the client has sent its last byte.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Inbound>> {
+        if !self.greeted && self.hub.clock.steady_ms() >= self.feed.due {
+            return Poll::Ready(Some(Inbound::Fatal(Goodbye::BadRequest)));
+        }
+        if let Some(frame) = self.waiting.take() {
+            self.run(frame);
+        }
+        if self.waiting.is_some() || self.jobs.len() >= JOBS_MAX || self.feed.outbox.len() >= ANSWERS_MAX {
+            return Poll::Pending;
+        }
+        loop {
+            let mut control = Vec::new();
+            let next = self.codec.next(&mut control);
+            control.into_iter().for_each(|pieces| self.feed.push_pieces(pieces));
+            match next {
+                Some(Inbound::Frame(text)) => return Poll::Ready(self.accept(&text)),
+                Some(Inbound::Bad(refused)) => {
+                    let frame = uplink::refuse(&self.hub, refused.clone());
+                    self.feed.push(&frame);
+                    return Poll::Ready(Some(Inbound::Bad(refused)));
+                }
+                Some(end) => return Poll::Ready(Some(end)),
+                None if self.input_ended => return Poll::Ready(None),
+                None => {}
+            }
+            let mut scratch = [0; READ_BYTES];
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.codec.feed(buffer.filled()),
+                Poll::Ready(_) => self.input_ended = true,
+            }
+        }
+    }
+
+    /// A frame's text, in order of arrival.
+    fn accept(&mut self, text: &str) -> Option<Inbound> {
+        match Up::parse(text) {
+            Ok(Up::Hello(hello)) if !self.greeted => self.greet(hello),
+            Ok(Up::Hello(_)) => {
+                self.refuse(Refused::by_core(None, &Error::Request("hello was said already")))
+            }
+            Ok(_) if !self.greeted => return Some(Inbound::Fatal(Goodbye::BadRequest)),
+            Ok(frame) => self.run(frame),
+            Err(refused) if self.greeted => self.refuse(refused),
+            Err(refused) => {
+                let goodbye = match refused.code {
+                    sosik_wire::Code::Version => Goodbye::Version,
+                    _ => Goodbye::BadRequest,
+                };
+                self.refuse(refused);
+                return Some(Inbound::Fatal(goodbye));
+            }
+        }
+        Some(Inbound::Frame(String::new()))
+    }
+
+    fn greet(&mut self, hello: Hello) {
+        self.greeted = true;
+        self.feed.due = u64::MAX;
+        let client = hello.client.filter(|client| !client.is_empty() && client.len() <= CLIENT_BYTES_MAX);
+        let welcome = welcome(&self.hub, client, None);
+        self.feed.push(&Down::Welcome(welcome));
+    }
+
+    fn run(&mut self, frame: Up) {
+        match frame {
+            Up::Subscribe(_) | Up::Unsubscribe(_) if self.feed.reader().is_err() => {
+                self.waiting = Some(frame)
+            }
+            Up::Subscribe(frame) => self.subscribe(frame),
+            Up::Unsubscribe(frame) => self.unsubscribe(frame),
+            frame => self.jobs.push(Box::pin(uplink::answer(self.hub.clone(), self.caller.clone(), frame))),
+        }
+    }
+
+    fn subscribe(&mut self, frame: Subscribe) {
+        let parsed = parse_set(&frame.channels)
+            .and_then(|set| Ok((set, Start::parse(frame.after.as_deref(), frame.last)?)));
+        let (set, start) = match parsed {
+            Ok(parsed) => parsed,
+            Err(error) => return self.refuse(Refused::by_core(frame.id, &error)),
+        };
+        let (id, channels) = (frame.id, frame.channels);
+        self.next_token += 1;
+        let (token, now) = (self.next_token, self.hub.clock.wall_ms());
+        match self.feed.take_reader() {
+            Some(mut reader) => self.feed.send_away(async move {
+                let outcome = reader.join(&set, start, now, token).await;
+                (Some(reader), Answer::Subscribed { id, channels, token, outcome })
+            }),
+            None => {
+                let (node, grant) = (self.hub.node.clone(), self.caller.grant.clone());
+                self.feed.send_away(async move {
+                    let (reader, outcome) = match node.read(grant, &set, start, now).await {
+                        Ok(reader) => (Some(reader), Ok(Joined::Now)),
+                        Err(error) => (None, Err(error)),
+                    };
+                    (reader, Answer::Subscribed { id, channels, token, outcome })
+                });
+            }
+        }
+    }
+
+    fn unsubscribe(&mut self, frame: Unsubscribe) {
+        let left = parse_set(&frame.channels).and_then(|set| match self.feed.reader() {
+            Ok(Some(reader)) => reader.leave(&set).map(|()| reader.cursor()),
+            _ => match set.into_iter().next() {
+                Some(first) => Err(Error::NotFollowed(first)),
+                None => Err(Error::Request("no channel named; name at least one")),
+            },
+        });
+        match left {
+            Ok(cursor) => self.confirm(frame.id, frame.channels, cursor),
+            Err(error) => self.refuse(Refused::by_core(frame.id, &error)),
+        }
+    }
+
+    /// Lets the feed write, and answers what it comes back with. `Ready(None)` when the peer is gone.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<GoodbyeFrame>> {
+        loop {
+            let turn = {
+                let mut peer = Socket { io: &mut self.io, cx: &mut Context::from_waker(cx.waker()) };
+                self.feed.turn(cx, &mut peer)
+            };
+            match turn {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Turn::Closed) => return Poll::Ready(None),
+                Poll::Ready(Turn::Over(goodbye)) => return Poll::Ready(Some(goodbye)),
+                Poll::Ready(Turn::Joined(token, cursor)) => {
+                    let at = self.tokens.iter().position(|(own, ..)| *own == token);
+                    if let Some((_, id, channels)) = at.map(|at| self.tokens.swap_remove(at)) {
+                        self.confirm(id, channels, cursor);
+                    }
+                }
+                Poll::Ready(Turn::Subscribed { id, channels, token, outcome }) => match outcome {
+                    Ok(Joined::Now) => {
+                        let cursor = self.feed.reader().ok().flatten().and_then(|reader| reader.cursor());
+                        self.confirm(id, channels, cursor);
+                    }
+                    Ok(Joined::Later) => self.tokens.push((token, id, channels)),
+                    Err(error) => self.refuse(Refused::by_core(id, &error)),
+                },
+            }
+        }
+    }
+
+    fn confirm(&mut self, id: Option<u64>, channels: Vec<String>, cursor: Option<Cursor>) {
+        let cursor = cursor.map(|cursor| cursor.to_string());
+        self.feed.push(&Down::Ok(OkFrame { id, channels: Some(channels), cursor, ..OkFrame::default() }));
+    }
+
+    fn refuse(&mut self, refused: Refused) {
+        let frame = uplink::refuse(&self.hub, refused);
+        self.feed.push(&frame);
+    }
+
+    fn say_goodbye(&mut self, cx: &mut Context<'_>, goodbye: GoodbyeFrame) -> Poll<()> {
+        let close = self.codec.close(&goodbye);
+        self.feed.push(&Down::Goodbye(goodbye));
+        self.feed.push_pieces(close);
+        self.finish(cx)
+    }
+
+    /// Writes what fits of the last bytes. A peer that does not take them now learns the same from the end itself.
+    fn finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut peer = Socket { io: &mut self.io, cx };
+        self.feed.outbox.flush(&mut peer, &mut Tally::default());
+        Poll::Ready(())
+    }
+}
+
+/// A socket, or one end of a pipe, as a peer.
+struct Socket<'a, 'b, S> {
+    io: &'a mut S,
+    cx: &'a mut Context<'b>,
+}
+
+impl<S: AsyncWrite + Unpin> Peer for Socket<'_, '_, S> {
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> Wrote {
+        match Pin::new(&mut *self.io).poll_write_vectored(self.cx, slices) {
+            Poll::Ready(Ok(0) | Err(_)) => Wrote::Closed,
+            Poll::Ready(Ok(count)) => Wrote::Bytes(count),
+            Poll::Pending => Wrote::Blocked,
+        }
+    }
+}
+
+fn parse_set(channels: &[String]) -> Result<Vec<Pattern>, Error> {
+    channels.iter().map(|text| Ok(Pattern::parse(text)?)).collect()
+}
+
+/// Bytes read at a time; on the stack, so that an idle connection has no read buffer.
+const READ_BYTES: usize = 4 * 1024;
+/// Publishes and other jobs of one connection that run at the same time. More are read when one has ended.
+const JOBS_MAX: usize = 64;
+/// Pieces of answers that may wait for a client before it is read from again.
+const ANSWERS_MAX: usize = 256;
+/// Frames of one client run before others get a turn.
+const TURNS_MAX: usize = 32;
+/// How long the last bytes may take, milliseconds.
+const CLOSE_MS: u64 = 1_000;
+/// Longest client id, bytes; a longer one is replaced.
+const CLIENT_BYTES_MAX: usize = 64;

@@ -1,0 +1,218 @@
+//! What the HTTP transports share: how a request is read, and how an answer or a refusal is written.
+
+use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use sosik_core::{Cursor, Error, Pattern, Reader, Start};
+use sosik_wire::{
+    BODY_BYTES_MAX, Code, Down, Problem, ReadBody, Refused, SSE_RETRY, TransportName as Transport, Welcome,
+    problem,
+};
+use uuid::Uuid;
+
+use crate::{
+    body::FeedBody,
+    feed::Feed,
+    form::{Form, Pieces},
+    hub::{Caller, Hub},
+};
+
+/// What a reading request asks for.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) set: Vec<Pattern>,
+    pub(crate) start: Start,
+    /// `start` as it was said; part of the identity of a cached answer.
+    pub(crate) said: String,
+    /// Seconds, if the request says so.
+    pub(crate) wait: Option<u64>,
+    /// Whether `wait` came in `Prefer` (RFC 7240).
+    pub(crate) preferred: bool,
+    /// Whether it was a plain GET, which alone has validators.
+    pub(crate) cacheable: bool,
+}
+
+/// Reads a reading request in either form. `Last-Event-ID` wins over `after`.
+pub(crate) async fn ask(hub: &Hub, request: Request) -> Result<Ask, Refused> {
+    let cacheable = request.method() != Method::POST;
+    let headers = request.headers().clone();
+    let asked = if cacheable {
+        let query = request.uri().query().unwrap_or_default();
+        let asked = from_query(query)?;
+        if query.split('&').any(|pair| pair == "hole=1") {
+            hub.figures.holes.fetch_add(1, Ordering::Relaxed);
+        }
+        asked
+    } else {
+        ReadBody::parse(&body(hub, request, &["application/json"]).await?)?
+    };
+    let id =
+        headers.get(LAST_EVENT_ID).map(|id| id.to_str().map_err(|_| bad("Last-Event-ID is not a cursor")));
+    let after = match id.transpose()?.filter(|id| !id.is_empty()) {
+        Some(id) => Some(id.to_owned()),
+        None => asked.after,
+    };
+    let by_core = |error: Error| Refused::by_core(None, &error);
+    let start = Start::parse(after.as_deref(), asked.last).map_err(by_core)?;
+    let set = asked.channels.iter().map(|text| Pattern::parse(text).map_err(Error::from));
+    let set = set.collect::<Result<_, _>>().map_err(by_core)?;
+    let prefer = preferred_wait(&headers);
+    let said = after.unwrap_or_else(|| asked.last.map_or_else(String::new, |last| format!("last {last}")));
+    Ok(Ask { set, start, said, wait: asked.wait.or(prefer), preferred: prefer.is_some(), cacheable })
+}
+
+fn from_query(query: &str) -> Result<ReadBody, Refused> {
+    if query.len() > QUERY_BYTES_MAX {
+        let message =
+            format!("the query has {} bytes, the limit is {QUERY_BYTES_MAX}; ask by POST", query.len());
+        return Err(Refused::new(None, Code::TooLarge, message));
+    }
+    let mut asked = ReadBody::default();
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        let number =
+            || value.parse().map_err(|_| bad(&format!("`{key}` must be a whole number, not {value:?}")));
+        match &*key {
+            "channel" => asked.channels.push(value.into_owned()),
+            "after" => asked.after = Some(value.into_owned()),
+            "last" => asked.last = Some(number()?),
+            "wait" => asked.wait = Some(number()?),
+            _ => {}
+        }
+    }
+    if asked.channels.is_empty() {
+        return Err(bad("no channel named; add ?channel=room:7, once for each channel"));
+    }
+    if asked.channels.len() > QUERY_CHANNELS_MAX {
+        let message = format!(
+            "{} channels in the URL, the limit there is {QUERY_CHANNELS_MAX}; ask by POST with {{\"channels\":[…]}}",
+            asked.channels.len()
+        );
+        return Err(Refused::new(None, Code::Limit, message));
+    }
+    Ok(asked)
+}
+
+fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
+    let all = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = all.flat_map(|value| value.split(',')).map(str::trim);
+    preferences.find_map(|one| one.strip_prefix("wait=")?.trim_matches('"').parse().ok())
+}
+
+/// Reads a whole body of one of the media types, at most [`BODY_BYTES_MAX`], before anything runs.
+pub(crate) async fn body(hub: &Hub, request: Request, types: &[&str]) -> Result<Bytes, Refused> {
+    let given =
+        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    if !types.iter().any(|own| own.eq_ignore_ascii_case(essence)) {
+        let message = format!("the body is {given:?}; send it with Content-Type: {}", types.join(" or "));
+        return Err(Refused::new(None, Code::MediaType, message));
+    }
+    let limited = Limited::new(request.into_body(), BODY_BYTES_MAX);
+    match tokio::time::timeout(Duration::from_millis(hub.settings.body_ms), limited.collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            let message =
+                format!("the body has more than {BODY_BYTES_MAX} bytes; send it in several requests");
+            Err(Refused::new(None, Code::TooLarge, message))
+        }
+        Ok(Err(_)) => Err(bad("the body was cut off; nothing was done")),
+        Err(_) => Err(Refused::new(None, Code::Stalled, "the body did not come in time; nothing was done")),
+    }
+}
+
+/// Opens the reader that a request asks for.
+pub(crate) async fn open(hub: &Hub, caller: Caller, ask: &Ask) -> Result<Reader, Refused> {
+    let opened = hub.node.read(caller.grant, &ask.set, ask.start.clone(), hub.clock.wall_ms()).await;
+    opened.map_err(|error| Refused::by_core(None, &error))
+}
+
+/// An answer that does not end: the welcome, then whatever the reader finds.
+pub(crate) fn streaming(
+    hub: &Arc<Hub>,
+    transport: Transport,
+    form: Form,
+    media_type: &'static str,
+    reader: Reader,
+) -> Response {
+    let welcome = welcome(hub, None, reader.cursor());
+    let mut feed = Feed::of(hub, transport, form, reader);
+    if form == Form::Sse {
+        feed.push_pieces(Pieces::from_iter([Bytes::from_static(SSE_RETRY.as_bytes())]));
+    }
+    feed.push(&Down::Welcome(welcome));
+    let mut response = Response::new(Body::new(FeedBody::new(feed)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    // nginx and its kin would hold the answer back until it ends (design of their proxy_buffering).
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+/// The first frame of a connection.
+pub(crate) fn welcome(hub: &Hub, client: Option<String>, cursor: Option<Cursor>) -> Welcome {
+    let offered =
+        Transport::ALL.into_iter().filter(|transport| *transport != Transport::Tcp || hub.settings.tcp);
+    Welcome {
+        client: client.unwrap_or_else(|| Uuid::new_v4().to_string()),
+        heartbeat_ms: hub.settings.heartbeat_ms,
+        limits: sosik_wire::Limits::default(),
+        transports: offered.map(|transport| transport.name().to_owned()).collect(),
+        cursor: cursor.map(|cursor| cursor.to_string()),
+    }
+}
+
+/// A whole JSON answer.
+pub(crate) fn json(body: Bytes, cache: &'static str) -> Response {
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+/// A refusal as a problem document (RFC 9457).
+pub(crate) fn problem(hub: &Hub, refused: Refused) -> Response {
+    hub.figures.refused.fetch_add(1, Ordering::Relaxed);
+    let problem = Problem::new(refused.code, refused.message);
+    let status =
+        StatusCode::from_u16(refused.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Body::from(problem.to_json())).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
+    if let Some(seconds) = problem.retry_after() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if refused.code == Code::Upgrade {
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
+    response
+}
+
+/// A refusal of a malformed request.
+pub(crate) fn bad(message: &str) -> Refused {
+    Refused::new(None, Code::BadRequest, message)
+}
+
+pub(crate) const NO_STORE: &str = "no-store";
+pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
+pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+pub(crate) const NEXT_MS: HeaderName = HeaderName::from_static("sosik-next-ms");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Longest query of a reading request, bytes. Longer sets are asked by POST.
+const QUERY_BYTES_MAX: usize = 8 * 1024;
+/// Most channels in a query.
+const QUERY_CHANNELS_MAX: usize = 32;

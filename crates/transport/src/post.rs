@@ -1,0 +1,118 @@
+//! Sending and looking back over HTTP: `POST /v1/publish`, `POST /v1/send`, `GET /v1/history`.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::{Request, State},
+    response::Response,
+    routing::{MethodRouter, get, post},
+};
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use sosik_wire::{
+    Answer, Code, Down, Encoding, HistoryFrame, PublishBody, Refused, Up, answer::publish_array,
+};
+
+use crate::{
+    http::{NO_STORE, bad, body, json, problem},
+    hub::{Caller, Hub},
+    uplink,
+};
+
+/// `POST /v1/publish`: one event, or an array that is stored as a whole or not at all.
+pub(crate) fn publish() -> MethodRouter<Arc<Hub>> {
+    post(|State(hub): State<Arc<Hub>>, Extension(caller): Extension<Caller>, request: Request| async move {
+        publish_body(&hub, &caller, request).await.unwrap_or_else(|refused| problem(&hub, refused))
+    })
+}
+
+/// `POST /v1/send`: frames, one per line, answered line by line.
+pub(crate) fn send() -> MethodRouter<Arc<Hub>> {
+    post(|State(hub): State<Arc<Hub>>, Extension(caller): Extension<Caller>, request: Request| async move {
+        send_lines(&hub, caller, request).await.unwrap_or_else(|refused| problem(&hub, refused))
+    })
+}
+
+/// `GET /v1/history`: a page of a channel's past.
+pub(crate) fn history() -> MethodRouter<Arc<Hub>> {
+    get(|State(hub): State<Arc<Hub>>, Extension(caller): Extension<Caller>, request: Request| async move {
+        history_page(&hub, &caller, request.uri().query().unwrap_or_default())
+            .await
+            .unwrap_or_else(|refused| problem(&hub, refused))
+    })
+}
+
+async fn publish_body(hub: &Hub, caller: &Caller, request: Request) -> Result<Response, Refused> {
+    if request.headers().contains_key("idempotency-key") {
+        return Err(Refused::new(
+            None,
+            Code::Unsupported,
+            "idempotency keys are not there yet; send without the header",
+        ));
+    }
+    let PublishBody { events, array } =
+        PublishBody::parse(&body(hub, request, &["application/json"]).await?)?;
+    let oks = uplink::publish(hub, caller, events).await?;
+    let answer = match (&oks[..], array) {
+        ([ok], false) => Encoding::JsonLine.frame(ok),
+        _ => publish_array(&oks),
+    };
+    Ok(json(answer, NO_STORE))
+}
+
+async fn send_lines(hub: &Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
+    let body = body(hub, request, &["application/x-ndjson", "application/json"]).await?;
+    let lines = body.split(|byte| *byte == b'\n').map(|line| body.slice_ref(line));
+    let lines: Vec<Bytes> = lines.filter(|line| !line.trim_ascii().is_empty()).collect();
+    let jobs = lines.into_iter().map(|line| line_answer(hub.clone(), caller.clone(), line));
+    let mut answers = stream::iter(jobs).buffered(LINES_AT_ONCE);
+    let mut out = BytesMut::new();
+    while let Some(answer) = answers.next().await {
+        out.extend_from_slice(&Encoding::JsonLine.frame(&answer));
+    }
+    if out.is_empty() {
+        return Err(bad("nothing was sent; put one frame on each line"));
+    }
+    let mut response = json(out.freeze(), NO_STORE);
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/x-ndjson"));
+    Ok(response)
+}
+
+async fn line_answer(hub: Arc<Hub>, caller: Caller, line: Bytes) -> Down {
+    let text = std::str::from_utf8(&line).map_err(|_| bad("the line is not UTF-8"));
+    match text.and_then(Up::parse) {
+        Ok(frame) => uplink::answer(hub, caller, frame).await,
+        Err(refused) => uplink::refuse(&hub, refused),
+    }
+}
+
+async fn history_page(hub: &Hub, caller: &Caller, query: &str) -> Result<Response, Refused> {
+    let mut frame = HistoryFrame::default();
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*key {
+            "channel" => frame.channel = value.into_owned(),
+            "before" => frame.before = Some(value.into_owned()),
+            "after" => frame.after = Some(value.into_owned()),
+            "limit" => {
+                let number =
+                    value.parse().map_err(|_| bad(&format!("`limit` must be a whole number, not {value:?}")));
+                frame.limit = Some(number?);
+            }
+            _ => {}
+        }
+    }
+    let page = uplink::history(hub, caller, &frame).await?;
+    let mut answer = Answer::new();
+    if let Some(gap) = &page.gap {
+        answer.push(&Down::gap(gap, &sosik_core::Cursor::new([gap.part])));
+    }
+    page.events.iter().for_each(|event| answer.push_event(event));
+    Ok(json(answer.history(&page.cursor, page.more), NO_STORE))
+}
+
+/// Lines of one request that wait for their answer at the same time. Their order is kept where it matters: within a
+/// channel publishes are stored in the order of their lines.
+const LINES_AT_ONCE: usize = 64;
