@@ -186,12 +186,13 @@ impl Chain {
                 report(Kind::GapCoversDelivered, format!("next_seq {next}, but {last} was passed"));
                 return;
             }
-            // The gap of a new epoch may name what is there already; the one of what was trimmed since follows it.
-            let said_again = entry.after_gap && next == last + 1;
-            if numbered && !said_again && next == last + 1 {
+            // The gap of a new epoch names what is there by now, and may run ahead of the gap of what was trimmed
+            // since, which stands at its own place and counts from the epoch's base.
+            let counted = numbered && !entry.after_gap;
+            if counted && next == last + 1 {
                 report(Kind::GapCoversNothing, format!("next_seq {next} right after {last}"));
             }
-            if numbered && !said_again && gap.lost.is_some_and(|lost| lost != next - last - 1) {
+            if counted && gap.lost.is_some_and(|lost| lost != next - last - 1) {
                 report(Kind::GapLostWrong, format!("lost {:?} between {last} and {next}", gap.lost));
             }
         }

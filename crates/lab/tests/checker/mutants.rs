@@ -17,8 +17,8 @@ struct Mutant {
 }
 
 /// Seeds tried for each mutant, and places it must have found among them.
-const SEEDS: u64 = 400;
-const PLANTED_MIN: u64 = 15;
+const SEEDS: u64 = 200;
+const PLANTED_MIN: u64 = 8;
 
 macro_rules! mutants {
     ($($name:ident => $($kind:ident)|+;)+) => {
@@ -234,7 +234,7 @@ fn beside(history: &History, (r, at): Spot, step: isize) -> Option<Spot> {
         }
         match &seen[here].item {
             Observed::Opened { .. } | Observed::Closed => return None,
-            Observed::Gap(gap) if model::follows(&[gap.channel.clone()], channel) => return None,
+            Observed::Gap(gap) if model::matches(&gap.channel, channel) => return None,
             Observed::Event(event) if event.channel == *channel => {
                 return (event.epoch == *epoch).then_some((r, here));
             }
