@@ -270,11 +270,17 @@ impl Life {
         }
     }
 
-    /// Signals whose time is over give their memory back.
-    pub(crate) fn expire_signals(&self, now: u64) {
-        let signals: Vec<_> =
-            self.channels.lock().values().filter(|channel| channel.signal).cloned().collect();
-        signals.iter().for_each(|channel| channel.expire(now));
+    /// Gives memory back: signals whose time is over, and channels that were asked for, have no record and are held by
+    /// nobody, so that asking for names costs nothing for long.
+    pub(crate) fn tidy(&self, now: u64) {
+        let mut channels = self.channels.lock();
+        channels.values().filter(|channel| channel.signal).for_each(|channel| channel.expire(now));
+        channels.retain(|_, channel| Arc::strong_count(channel) > 1 || channel.head().is_some());
+    }
+
+    /// Channels known at the moment.
+    pub(crate) fn known(&self) -> usize {
+        self.channels.lock().len()
     }
 
     /// A stored event for a reader; an unreadable one is counted and answered with its head, so that it becomes a gap.

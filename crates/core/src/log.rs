@@ -39,7 +39,7 @@ pub struct Log {
     trims: tokio::sync::Mutex<()>,
     pulse: Notify,
     counts: Counts,
-    expired_at: AtomicU64,
+    tidied_at: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +62,8 @@ pub struct LogFigures {
     pub unreadable: u64,
     /// Publishes that wait for their append.
     pub waiting: usize,
+    /// Channels held in memory.
+    pub channels: usize,
 }
 
 impl Log {
@@ -88,7 +90,7 @@ impl Log {
             trims: tokio::sync::Mutex::default(),
             pulse: Notify::new(),
             counts: Counts::default(),
-            expired_at: AtomicU64::new(0),
+            tidied_at: AtomicU64::new(0),
         })
     }
 
@@ -111,8 +113,8 @@ impl Log {
     pub fn tick(&self, now: u64) {
         self.appender.tick(now);
         self.pulse.notify_waiters();
-        if self.expired_at.fetch_max(now, Ordering::Relaxed) / EXPIRE_EACH_MS != now / EXPIRE_EACH_MS {
-            self.life().expire_signals(now);
+        if self.tidied_at.fetch_max(now, Ordering::Relaxed) / TIDY_EACH_MS != now / TIDY_EACH_MS {
+            self.life().tidy(now);
         }
     }
 
@@ -124,6 +126,7 @@ impl Log {
             new_epochs: self.counts.lives.load(Ordering::Relaxed),
             unreadable: self.life().unreadable(),
             waiting: self.appender.waiting(),
+            channels: self.life().known(),
         }
     }
 
@@ -273,4 +276,4 @@ enum Step {
     Woken,
 }
 
-const EXPIRE_EACH_MS: u64 = 10_000;
+const TIDY_EACH_MS: u64 = 10_000;

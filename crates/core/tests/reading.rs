@@ -144,3 +144,19 @@ async fn a_backlog_comes_before_its_channel_joins() {
         "the cursor before was {before:?}"
     );
 }
+
+// Mutant: `tidy` keeping what has no record -> names that were only asked for stay for ever.
+#[tokio::test]
+async fn asking_for_names_costs_nothing_for_long() {
+    let (node, _) = node(vec![Namespace::new("room")]).await;
+    publish(&node, "room:kept", "1").await;
+    let held = read(&node, &["room:held"], Start::Now).await;
+    for i in 0..500 {
+        drop(read(&node, &[&format!("room:{i}")], Start::Now).await);
+    }
+    let log = node.log(sosik_core::LogId::Memory);
+    assert_eq!(log.figures().channels, 502);
+    node.tick(60_000);
+    assert_eq!(log.figures().channels, 2);
+    drop(held);
+}
