@@ -1,1 +1,57 @@
 //! Options, the accept loop, composition, metrics, shutdown.
+//!
+//! [`run`] is the whole of `sosik serve`. Tests and programs that carry a server within them use [`Checked::new`] and
+//! [`start`].
+
+mod access;
+mod checked;
+mod clock;
+mod compose;
+mod error;
+mod file;
+mod guard;
+mod head;
+mod health;
+mod http;
+mod limits;
+mod listen;
+mod metrics;
+mod options;
+mod origin;
+mod pages;
+mod reply;
+mod running;
+mod shutdown;
+mod stall;
+mod tasks;
+
+pub use checked::{Checked, Opened};
+pub use error::{OptionsError, ServeError};
+pub use file::{Access, KindChoice, LogChoice, NamespaceTable};
+pub use limits::Limits;
+pub use options::{OptionInfo, ServeArgs};
+pub use origin::{NotAnOrigin, Origin};
+pub use running::{Running, start};
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+};
+
+/// Serves until SIGTERM or SIGINT. When ready it prints one line on standard output,
+/// `sosik listening http=ADDR tcp=ADDR` (`tcp=off` without the TCP transport), and one for people on standard error.
+///
+/// Errors: options that cannot be used, addresses that cannot be listened on, a part that broke, a second signal. The
+/// process should then end with a status that is not 0.
+pub async fn run(args: ServeArgs) -> Result<(), ServeError> {
+    let running = start(Checked::load(args, |name| std::env::var_os(name))?).await?;
+    announce(&running, &mut io::stdout().lock(), &mut io::stderr().lock())?;
+    shutdown::run_until_told(running).await
+}
+
+fn announce(running: &Running, out: &mut impl Write, people: &mut impl Write) -> io::Result<()> {
+    let tcp = running.tcp.as_ref().map_or_else(|| "off".to_owned(), SocketAddr::to_string);
+    writeln!(out, "sosik listening http={} tcp={tcp}", running.http)?;
+    out.flush()?;
+    writeln!(people, "Sosik is ready: {}/", running.public_url)
+}

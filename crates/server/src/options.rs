@@ -1,0 +1,155 @@
+//! Every option of `sosik serve`, each defined once: flag, variable, file key, value, default, help.
+//!
+//! One struct is all three layers: the command line fills it by clap, the environment by [`ServeArgs::from_env`], the
+//! file by serde. What they say together is looked at in `checked.rs`; here everything is still text.
+
+use std::ffi::OsString;
+
+use serde::Deserialize;
+
+use crate::{error::OptionsError, file::NamespaceTable};
+
+/// One row per option: help, key (`tcp_listen` is also `--tcp-listen`), kind, variable, value, default.
+macro_rules! options {
+    ($($(#[doc = $help:literal])+ $key:ident: $kind:ty, $env:literal, $value:literal, $default:literal
+        $(, $arg:ident = $set:expr)*;)*) => {
+        /// What was typed: the options of `sosik serve`, from one source or from several laid over each other.
+        #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct ServeArgs {
+            $(
+                $(#[doc = $help])+
+                #[arg(
+                    long,
+                    value_name = $value,
+                    help = concat!($($help,)+ " [env: ", $env, "] [default: ", $default, "]").trim_start(),
+                    $($arg = $set,)*
+                )]
+                pub $key: $kind,
+            )*
+            /// The namespaces that exist. Only in the file: `[[namespace]]`.
+            #[arg(skip)]
+            pub namespace: Vec<NamespaceTable>,
+        }
+
+        impl ServeArgs {
+            /// Every option, in the order of the help.
+            pub const ALL: &'static [OptionInfo] = &[$(OptionInfo {
+                key: stringify!($key),
+                env: $env,
+                value: $value,
+                default: $default,
+                help: concat!($($help),+),
+            }),*];
+
+            /// What the environment says; `variable` looks one up. An empty variable says nothing.
+            pub fn from_env(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, OptionsError> {
+                Ok(Self { $($key: read($env, variable($env))?,)* namespace: Vec::new() })
+            }
+
+            /// What `self` leaves unsaid is taken from `lower`. A list is taken whole.
+            pub fn over(self, lower: Self) -> Self {
+                Self {
+                    $($key: self.$key.or_lower(lower.$key),)*
+                    namespace: if self.namespace.is_empty() { lower.namespace } else { self.namespace },
+                }
+            }
+        }
+    };
+}
+
+options! {
+    /// Address of the HTTP server, IP:PORT; port 0 takes a free one.
+    listen: Option<String>, "SOSIK_LISTEN", "ADDR", "127.0.0.1:7171";
+    /// Address of the TCP transport, IP:PORT, or off.
+    tcp_listen: Option<String>, "SOSIK_TCP_LISTEN", "ADDR", "127.0.0.1:7172";
+    /// Directory of the durable log. Accepted and not used yet: with --store memory nothing is written.
+    data: Option<String>, "SOSIK_DATA", "DIR", "sosik-data";
+    /// Where events live. Only memory today: they are gone when the server stops. The disk store comes later.
+    store: Option<String>, "SOSIK_STORE", "NAME", "memory";
+    /// Configuration file; the only place of [[namespace]]. The default file may be missing.
+    config: Option<String>, "SOSIK_CONFIG", "FILE", "sosik.toml";
+    /// Address that people use, such as https://chat.example: allowed as Host and as Origin. Repeatable; the first one
+    /// is printed.
+    public_url: Vec<String>, "SOSIK_PUBLIC_URL", "URL", "http://localhost:PORT";
+    /// Origin whose pages may use this server from elsewhere, such as https://app.example. Repeatable.
+    allow_origin: Vec<String>, "SOSIK_ALLOW_ORIGIN", "ORIGIN", "none";
+    /// Open the namespace demo to anyone and serve the demo page. Only on loopback addresses.
+    demo: Option<bool>, "SOSIK_DEMO", "BOOL", "false",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true";
+    /// Most connections at a time, HTTP and TCP together, 1 to 1,000,000; each takes a file descriptor and 1 to 20 KiB.
+    connections_max: Option<u32>, "SOSIK_CONNECTIONS_MAX", "N", "20000";
+}
+
+/// One option, for help, documents and tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OptionInfo {
+    /// Its key in `sosik.toml`; with `-` for `_` and `--` before it, its flag.
+    pub key: &'static str,
+    /// Its environment variable.
+    pub env: &'static str,
+    /// What stands for its value in the help.
+    pub value: &'static str,
+    /// What holds when nobody says anything.
+    pub default: &'static str,
+    /// What it does, with unit and range.
+    pub help: &'static str,
+}
+
+fn read<T: Kind>(name: &'static str, value: Option<OsString>) -> Result<T, OptionsError> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(T::default()) };
+    let read = value.to_str().and_then(|text| T::from_variable(text.trim()));
+    read.ok_or_else(|| OptionsError::Variable { name, value: value.to_string_lossy().into(), want: T::WANT })
+}
+
+/// One kind of value: how it is written in a variable, and how two layers lie over each other.
+trait Kind: Default {
+    /// What a variable must hold.
+    const WANT: &'static str;
+    fn from_variable(text: &str) -> Option<Self>;
+    fn or_lower(self, lower: Self) -> Self;
+}
+
+impl Kind for Option<String> {
+    const WANT: &'static str = "UTF-8 text";
+    fn from_variable(text: &str) -> Option<Self> {
+        Some(Some(text.into()))
+    }
+    fn or_lower(self, lower: Self) -> Self {
+        self.or(lower)
+    }
+}
+
+impl Kind for Option<bool> {
+    const WANT: &'static str = "true or false";
+    fn from_variable(text: &str) -> Option<Self> {
+        match text {
+            "true" | "1" => Some(Some(true)),
+            "false" | "0" => Some(Some(false)),
+            _ => None,
+        }
+    }
+    fn or_lower(self, lower: Self) -> Self {
+        self.or(lower)
+    }
+}
+
+impl Kind for Option<u32> {
+    const WANT: &'static str = "a whole number";
+    fn from_variable(text: &str) -> Option<Self> {
+        text.parse().ok().map(Some)
+    }
+    fn or_lower(self, lower: Self) -> Self {
+        self.or(lower)
+    }
+}
+
+impl Kind for Vec<String> {
+    const WANT: &'static str = "UTF-8 text, several values with commas between";
+    fn from_variable(text: &str) -> Option<Self> {
+        Some(text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(Into::into).collect())
+    }
+    fn or_lower(self, lower: Self) -> Self {
+        if self.is_empty() { lower } else { self }
+    }
+}

@@ -1,0 +1,113 @@
+//! Origins: scheme, host and port of a page or of a server's address (RFC 6454).
+
+use std::{fmt, str::FromStr};
+
+use http::uri::Authority;
+
+/// Scheme, host and port, compared as browsers compare them: without letter case, the default port said or unsaid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    https: bool,
+    /// Lower case; IPv6 in brackets.
+    host: Box<str>,
+    port: u16,
+}
+
+impl Origin {
+    /// `http://host:port`.
+    pub(crate) fn http(host: &str, port: u16) -> Self {
+        Self { https: false, host: host.to_ascii_lowercase().into(), port }
+    }
+
+    /// Whether a `Host` header with this name and port (`None` when unsaid) names this origin.
+    pub(crate) fn is_at(&self, host: &str, port: Option<u16>) -> bool {
+        self.host.eq_ignore_ascii_case(host) && port.unwrap_or_else(|| default_port(self.https)) == self.port
+    }
+}
+
+impl FromStr for Origin {
+    type Err = NotAnOrigin;
+
+    /// Reads `http://host`, `https://host:port`, with or without a last `/`. No path, query or user: an address of a
+    /// server, not of a page.
+    fn from_str(text: &str) -> Result<Self, NotAnOrigin> {
+        let (scheme, rest) = text.split_once("://").ok_or(NotAnOrigin)?;
+        let https = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
+            _ => return Err(NotAnOrigin),
+        };
+        let (host, port) = host_and_port(rest.strip_suffix('/').unwrap_or(rest)).ok_or(NotAnOrigin)?;
+        Ok(Self { https, host: host.into(), port: port.unwrap_or_else(|| default_port(https)) })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http{}://{}", if self.https { "s" } else { "" }, self.host)?;
+        if self.port == default_port(self.https) { Ok(()) } else { write!(f, ":{}", self.port) }
+    }
+}
+
+/// The text is no origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "write scheme, host and, where it is not the default, port, such as https://chat.example or http://10.0.0.5:7171"
+)]
+pub struct NotAnOrigin;
+
+/// The two halves of `host:port`, the host in lower case; `None` when it is not that and nothing else.
+pub(crate) fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
+    let authority = Authority::from_str(text).ok()?;
+    let (host, port) = (authority.host(), authority.port());
+    let port_text = text.strip_prefix(host)?;
+    let well_formed = match port {
+        Some(port) => port_text.strip_prefix(':') == Some(port.as_str()),
+        None => port_text.is_empty(),
+    };
+    (well_formed && !host.is_empty()).then(|| (host.to_ascii_lowercase(), authority.port_u16()))
+}
+
+const fn default_port(https: bool) -> u16 {
+    if https { 443 } else { 80 }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    // Mutant: the port compared as written -> https://a:443 is another origin than https://a.
+    #[test]
+    fn origins_compare_as_browsers_do() {
+        let origin = |text: &str| text.parse::<Origin>().unwrap();
+        assert_eq!(origin("https://Chat.Example:443/"), origin("https://chat.example"));
+        assert_ne!(origin("http://chat.example"), origin("https://chat.example"));
+        assert_ne!(origin("http://chat.example:81"), origin("http://chat.example"));
+        assert_eq!(origin("http://[::1]:7171").to_string(), "http://[::1]:7171");
+        assert!(origin("https://a.example").is_at("A.example", None));
+        assert!(!origin("https://a.example").is_at("a.example", Some(80)));
+    }
+
+    // Mutant: the text behind the host not looked at -> `http://good.example:80@evil.example` or a path passes.
+    #[test]
+    fn what_is_no_origin_is_refused() {
+        for bad in [
+            "",
+            "*",
+            "null",
+            "chat.example",
+            "ftp://a",
+            "http://",
+            "http://a/b",
+            "http://a?b",
+            "http://u@a",
+            "http://a:99999",
+            "http://a:",
+            "http://a b",
+            "http://a:80@b",
+        ] {
+            assert_eq!(bad.parse::<Origin>(), Err(NotAnOrigin), "{bad:?}");
+        }
+    }
+}

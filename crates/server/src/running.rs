@@ -1,0 +1,92 @@
+//! A server at work: from its start to its last connection.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use sosik_transport::{Caller, Hub};
+use sosik_wire::{Down, Encoding, Goodbye};
+use tokio::{sync::watch, time::timeout};
+
+use crate::{
+    access,
+    checked::Checked,
+    compose::{Composed, compose, router},
+    error::ServeError,
+    guard::Guard,
+    http::{self, Front},
+    listen::{Door, Sockets},
+    origin::Origin,
+    tasks::Tasks,
+};
+
+/// A server that has started. Dropping it ends everything at once; [`Running::stop`] says goodbye first.
+#[derive(Debug)]
+pub struct Running {
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    /// Where the TCP transport is served; `None` when it is off.
+    pub tcp: Option<SocketAddr>,
+    /// The address to print for people: the first public URL.
+    pub public_url: String,
+    /// The core and the transports, for whoever lives in the same process.
+    pub hub: Arc<Hub>,
+    draining: watch::Sender<bool>,
+    sockets: Arc<Sockets>,
+    drain: Duration,
+    tasks: Tasks,
+}
+
+/// Starts a server; it answers when this returns. Must be called within a tokio runtime with timers and sockets.
+/// Errors: [`ServeError::Listen`], [`ServeError::Store`], [`ServeError::Random`].
+pub async fn start(options: Checked) -> Result<Running, ServeError> {
+    let grant = access::anonymous(&options.namespaces);
+    let caller = Caller { grant };
+    let (draining, drained) = watch::channel(false);
+    let sockets = Sockets::new(options.limits.connections_max);
+    let open = |option, addr, refusal| {
+        Door::open(option, addr, sockets.clone(), drained.clone(), &options.limits, refusal)
+    };
+    let http_door = open("listen", options.listen, http::refusal())?;
+    let tcp_door = options.tcp_listen.map(|addr| open("tcp_listen", addr, tcp_refusal())).transpose()?;
+    let http = http_door.addr()?;
+    let tcp = tcp_door.as_ref().map(Door::addr).transpose()?;
+    let mut public = options.public_urls.clone();
+    if public.is_empty() {
+        public.push(Origin::http("localhost", http.port()));
+    }
+    let public_url = public[0].to_string();
+
+    let Composed { hub, mut tasks } = compose(&options).await?;
+    let guard = Guard::new(public, options.allow_origins.clone(), &options.limits);
+    let router = router(&hub, &sockets, options.demo);
+    let front = Front::new(router, guard, caller.clone(), options.limits, drained.clone());
+    tasks.spawn("http", http_door.run(move |socket, ends| front.clone().serve(socket, ends)));
+    if let Some(door) = tcp_door {
+        let hub = hub.clone();
+        let serve = move |socket, _| sosik_transport::tcp::serve(hub.clone(), caller.clone(), socket);
+        tasks.spawn("tcp", door.run(serve));
+    }
+    let drain = Duration::from_millis(options.limits.drain_ms);
+    Ok(Running { http, tcp, public_url, hub, draining, sockets, drain, tasks })
+}
+
+impl Running {
+    /// Waits until a part ends that never should, and says which. The server is of no use any more then.
+    pub async fn broken(&mut self) -> ServeError {
+        ServeError::Broken(self.tasks.ended().await)
+    }
+
+    /// Takes no new connection, says goodbye to all, lets requests and publishes finish, and ends. Answers how many
+    /// connections were cut because they took longer than `drain_ms`.
+    pub async fn stop(self) -> u64 {
+        self.draining.send_replace(true);
+        self.hub.drain();
+        let _ = timeout(self.drain, self.sockets.closed()).await;
+        self.sockets.open()
+    }
+}
+
+/// What a TCP peer is told when there is no room, before its encoding is known: a line, as most speak lines.
+fn tcp_refusal() -> Bytes {
+    Encoding::JsonLine.frame(&Down::goodbye(Goodbye::Overloaded))
+}

@@ -1,0 +1,45 @@
+//! The tasks that live as long as the server. None of them may end: one that does takes the process with it.
+
+use std::{collections::HashMap, future::Future};
+
+use tokio::task::{Id, JoinSet};
+
+/// Tasks with names. Dropping it ends them.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    set: JoinSet<()>,
+    names: HashMap<Id, String>,
+}
+
+impl Tasks {
+    pub(crate) fn spawn(&mut self, name: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) {
+        let id = self.set.spawn(task).id();
+        self.names.insert(id, name.into());
+    }
+
+    /// Waits until one of them ends, whether it returned or panicked, and says which.
+    pub(crate) async fn ended(&mut self) -> String {
+        let (id, how) = match self.set.join_next_with_id().await {
+            Some(Ok((id, ()))) => (id, "returned"),
+            Some(Err(error)) => (error.id(), "panicked"),
+            None => return std::future::pending().await,
+        };
+        format!("the task \"{}\" {how}", self.names.remove(&id).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Mutant: `Some(Err(_))` waited over -> the panic goes unnoticed and the test hangs.
+    #[tokio::test]
+    async fn a_task_that_ends_or_panics_is_named() {
+        let mut tasks = Tasks::default();
+        tasks.spawn("steady", std::future::pending());
+        tasks.spawn("short", async {});
+        assert_eq!(tasks.ended().await, "the task \"short\" returned");
+        tasks.spawn("wild", async { panic!("planted") });
+        assert_eq!(tasks.ended().await, "the task \"wild\" panicked");
+    }
+}

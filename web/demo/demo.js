@@ -1,0 +1,1 @@
+// The page works without a script until it follows a channel.
