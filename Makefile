@@ -61,8 +61,9 @@ proof: tools ## the seeded tests with many seeds (PROOF_SEEDS=20000), bounded by
 	@cargo nextest --version >/dev/null 2>&1 || { echo 'make proof needs cargo-nextest: cargo install cargo-nextest --locked'; exit 1; }
 	SOSIK_SEEDS=$(PROOF_SEEDS) cargo nextest run $(LOCKED) --workspace --profile proof
 
-bench: ## measure: CPU per delivery, memory per connection, rates, each beside its floor (minutes)
-	cargo run $(LOCKED) --release -p sosik-bench
+bench: ## measure a release build: CPU per delivery and memory per idle connection (SOSIK_BENCH_READERS=1000; a minute)
+	cargo build $(LOCKED) --release -p sosik-cli -p sosik-bench
+	target/release/sosik-bench
 
 tools: ## install what the foreign clients of the tests need, or say what is missing
 	@tests/foreign/prepare.sh

@@ -1,0 +1,92 @@
+//! The server under measurement: the `sosik` binary of the same build, in a process of its own.
+
+use std::{error::Error, io, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    process::{Child, Command},
+};
+
+use crate::machine::{Cpu, anonymous_bytes};
+
+/// A running server on ports of its own choice.
+pub(crate) struct Server {
+    child: Child,
+    pid: u32,
+    pub(crate) http: SocketAddr,
+    pub(crate) tcp: SocketAddr,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Result<Self, Box<dyn Error>> {
+        let mut command = Command::new(binary()?);
+        command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"]);
+        command
+            .current_dir(std::env::temp_dir())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let pid = child.id().ok_or("the server ended at once")?;
+        let stdout = child.stdout.take().ok_or("the server has no output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let line = lines.next_line().await?.ok_or("the server ended before it was ready")?;
+        let address = |key: &str| {
+            let found = line.split_whitespace().find_map(|word| word.strip_prefix(key));
+            found.and_then(|text| text.parse().ok()).ok_or_else(|| format!("no {key} in {line:?}"))
+        };
+        Ok(Self { pid, http: address("http=")?, tcp: address("tcp=")?, child })
+    }
+
+    pub(crate) fn cpu(&self) -> io::Result<Cpu> {
+        Cpu::of_process(self.pid)
+    }
+
+    pub(crate) fn anonymous_bytes(&self) -> io::Result<u64> {
+        anonymous_bytes(self.pid)
+    }
+
+    pub(crate) async fn publisher(&self) -> io::Result<Publisher> {
+        Ok(Publisher { socket: TcpStream::connect(self.http).await? })
+    }
+
+    pub(crate) async fn stop(mut self) {
+        // Nothing of it is needed any more; the operating system takes the rest.
+        let _ = self.child.start_kill();
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.child.wait()).await;
+    }
+}
+
+/// One connection that publishes, an event at a time.
+pub(crate) struct Publisher {
+    socket: TcpStream,
+}
+
+impl Publisher {
+    pub(crate) async fn publish(&mut self, data: &str) -> Result<(), Box<dyn Error>> {
+        let body = format!("{{\"channel\":\"{CHANNEL}\",\"data\":{data}}}");
+        let head = format!(
+            "POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        self.socket.write_all((head + &body).as_bytes()).await?;
+        let mut answer = [0; 4096];
+        let count = self.socket.read(&mut answer).await?;
+        let text = String::from_utf8_lossy(&answer[..count]);
+        if text.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(format!("refused: {text}").into()) }
+    }
+}
+
+/// `sosik` beside this program.
+fn binary() -> Result<PathBuf, Box<dyn Error>> {
+    let path = std::env::current_exe()?.with_file_name("sosik");
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(format!("{} is missing; `make bench` builds it", path.display()).into())
+    }
+}
+
+/// What everybody reads.
+pub(crate) const CHANNEL: &str = "demo:bench";
