@@ -26,6 +26,8 @@ pub struct Reader {
     turn: usize,
     caught_up: bool,
     backlogs: VecDeque<Backlog>,
+    /// The token of a join that is done and has not been written yet.
+    joined: Option<u64>,
     generation: u64,
 }
 
@@ -106,6 +108,7 @@ enum Source {
         up_to: Position,
     },
     CaughtUp,
+    Joined,
     Backlog {
         up_to: Position,
         at: usize,
@@ -126,7 +129,8 @@ impl Budget {
 
 impl Reader {
     pub(crate) fn new(node: Arc<Node>, grant: Grant, halves: Vec<Half>) -> Self {
-        Self { node, grant, halves, turn: 0, caught_up: false, backlogs: VecDeque::new(), generation: 0 }
+        let backlogs = VecDeque::new();
+        Self { node, grant, halves, turn: 0, caught_up: false, backlogs, joined: None, generation: 0 }
     }
 
     /// What the client holds: complete for its set. `None` while the set is empty.
@@ -162,6 +166,11 @@ impl Reader {
         ahead.map(|since| since + AHEAD_WAIT_MS).chain(self.grant.until).min()
     }
 
+    /// Whether the cursor is above this node's head: what it asks for may come within moments.
+    pub fn is_ahead(&self) -> bool {
+        self.halves.iter().any(|half| half.ahead_since.is_some())
+    }
+
     /// What follows. Never waits. Errors end the reader: the grant is over, or [`Error::Rebalance`].
     pub fn look(&mut self, now: u64, budget: Budget, page: &mut Page) -> Result<Look, Error> {
         page.items.clear();
@@ -170,7 +179,11 @@ impl Reader {
         if self.halves.iter().any(|half| half.life.is_over()) {
             return Err(Error::Rebalance);
         }
-        let mut below = false;
+        if let Some(token) = self.joined {
+            self.tell_joined(token, page);
+            return Ok(Look::Found);
+        }
+        let (mut below, mut ahead) = (false, false);
         for i in 0..self.halves.len() {
             let at = (self.turn + i) % self.halves.len();
             match self.halves[at].look(now, budget, Position::END) {
@@ -182,11 +195,14 @@ impl Reader {
                 }
                 HalfLook::Below => below = true,
                 HalfLook::Ahead(until) if now >= until => return Err(Error::Rebalance),
-                HalfLook::Nothing | HalfLook::Ahead(_) => {}
+                HalfLook::Ahead(_) => ahead = true,
+                HalfLook::Nothing => {}
             }
         }
         match self.look_at_backlog(now, budget, page)? {
             Look::Nothing if below => Ok(Look::Below),
+            // Above the head nobody knows whether everything is there.
+            Look::Nothing if ahead => Ok(Look::Nothing),
             Look::Nothing => Ok(self.look_at_goal(page)),
             found => Ok(found),
         }
@@ -212,6 +228,7 @@ impl Reader {
         match page.source {
             Source::Nothing => {}
             Source::CaughtUp => self.caught_up = count > 0,
+            Source::Joined => self.joined = self.joined.filter(|_| count == 0),
             Source::Half { at, up_to } => take(&mut self.halves[at], last, up_to, all),
             Source::Backlog { at, up_to } => {
                 if let Some(backlog) = self.backlogs.front_mut() {
@@ -272,6 +289,9 @@ impl Reader {
             half.fetched = None;
         }
         self.halves.retain(|half| !half.members.is_empty());
+        for backlog in &mut self.backlogs {
+            backlog.reader.halves.retain(|half| !half.members.is_empty());
+        }
         self.generation += 1;
         Ok(())
     }
@@ -336,8 +356,14 @@ impl Reader {
         }
         let Some(Backlog { token, reader }) = self.backlogs.pop_front() else { return Ok(Look::Nothing) };
         self.merge(reader, false);
-        page.items.push(Item { what: What::Joined(token), cursor: self.cursor(), part: None });
+        self.joined = Some(token);
+        self.tell_joined(token, page);
         Ok(Look::Found)
+    }
+
+    fn tell_joined(&self, token: u64, page: &mut Page) {
+        page.items.push(Item { what: What::Joined(token), cursor: self.cursor(), part: None });
+        page.source = Source::Joined;
     }
 
     fn look_at_goal(&mut self, page: &mut Page) -> Look {
