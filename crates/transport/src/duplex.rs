@@ -120,6 +120,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
             }
             let read = self.read(cx);
             match self.turn(cx) {
+                // What was begun is answered first; nothing new is read meanwhile.
+                Poll::Ready(Some(_)) if !self.jobs.is_empty() => return Poll::Pending,
                 Poll::Ready(Some(goodbye)) => return self.say_goodbye(cx, goodbye),
                 Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => {}
@@ -153,7 +155,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
         if let Some(frame) = self.waiting.take() {
             self.run(frame);
         }
-        if self.waiting.is_some() || self.jobs.len() >= JOBS_MAX || self.feed.outbox.len() >= ANSWERS_MAX {
+        if self.hub.is_draining()
+            || self.waiting.is_some()
+            || self.jobs.len() >= JOBS_MAX
+            || self.feed.outbox.len() >= ANSWERS_MAX
+        {
             return Poll::Pending;
         }
         loop {

@@ -31,8 +31,13 @@ pub(crate) async fn answer(
             let steady = hub.clock.steady_ms();
             let found = held.collect(hub, &mut reader);
             match found {
-                Ok(Look::Nothing) if held.answer.frames() == 0 && steady < deadline && !hub.is_draining() => {
+                Ok(Look::Nothing)
+                    if held.answer.frames() == 0
+                        && (steady < deadline || reader.is_ahead())
+                        && !hub.is_draining() =>
+                {
                     let due = reader.due().map(|wall| steady + wall.saturating_sub(hub.clock.wall_ms()));
+                    let deadline = if reader.is_ahead() { u64::MAX } else { deadline };
                     seat.due(deadline.min(due.unwrap_or(u64::MAX)));
                     Poll::Pending
                 }
