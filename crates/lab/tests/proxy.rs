@@ -155,21 +155,31 @@ async fn a_cut_comes_after_exactly_that_many_bytes_as_an_end_or_as_an_error() {
     }
 }
 
-// Mutant: closing without draining -> fails, since unread bytes turn the end into a reset.
+// Mutant: closing without draining -> fails: unread bytes of the client's turn the end into a reset, and that
+// throws away what had been sent.
 #[tokio::test]
-async fn a_fin_stays_a_fin_while_the_peer_still_sends() {
+async fn what_was_sent_before_a_fin_arrives_while_the_peer_still_sends() {
     let (listener, proxy) = scripted().await;
     let (mut client, mut upstream) = pair(&listener, &proxy).await;
-    upstream.write_all(b"news").await.unwrap();
-    let mut news = [0; 4];
-    within(client.read_exact(&mut news)).await.unwrap();
-    // Held up behind an upstream that does not read, so that the proxy has unread bytes of the client's.
+    // Held up behind an upstream that does not read.
     let flood = noise(1, 64 * 1024);
     while let Ok(sent) = timeout(Duration::from_millis(200), client.write_all(&flood)).await {
         sent.unwrap();
     }
-    proxy.faults().cut_all(CutKind::Fin);
-    assert_eq!(within(client.read(&mut news)).await.unwrap(), 0);
+    // Held up, in the sockets, behind a client that does not read.
+    let news = noise(2, 512 * 1024);
+    within(upstream.write_all(&news)).await.unwrap();
+    let faults = proxy.faults();
+    within(async {
+        while faults.counts().bytes_down < news.len() as u64 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    faults.cut_all(CutKind::Fin);
+    let mut got = Vec::new();
+    within(client.read_to_end(&mut got)).await.unwrap();
+    assert!(got == news, "{} of {} bytes", got.len(), news.len());
 }
 
 // Mutant: subscribing to cuts in the connection's own task -> may miss it and fails.
@@ -202,21 +212,35 @@ async fn delayed_bytes_do_not_come_early() {
 
 // Mutant: reading on without a limit -> fails.
 #[tokio::test]
+async fn a_long_delay_holds_the_upstream_up() {
+    let (listener, proxy) = scripted().await;
+    let delay = Delay { fixed: Duration::from_secs(3_600), jitter_max: Duration::ZERO };
+    proxy.faults().set(FaultPlan { delay_down: Some(delay), ..FaultPlan::default() });
+    let (_client, mut upstream) = pair(&listener, &proxy).await;
+    assert!(sent_until_held_up(&mut upstream, &noise(2, 1024 * 1024)).await.is_some());
+}
+
+/// How many bytes went before the other side took no more; `None` when it took 64 MiB.
+async fn sent_until_held_up(socket: &mut TcpStream, block: &[u8]) -> Option<usize> {
+    let mut sent = 0;
+    while sent < 64 * 1024 * 1024 {
+        match timeout(Duration::from_secs(1), socket.write(&block[sent % block.len()..])).await {
+            Ok(n) => sent += n.unwrap(),
+            Err(_) => return Some(sent),
+        }
+    }
+    None
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_holds_the_upstream_up() {
     let (listener, proxy) = scripted().await;
     let delay = Delay { fixed: Duration::from_millis(1), jitter_max: Duration::ZERO };
     proxy.faults().set(FaultPlan { delay_down: Some(delay), ..FaultPlan::default() });
     let (mut client, mut upstream) = pair(&listener, &proxy).await;
-    const ALL: usize = 64 * 1024 * 1024;
     let block = noise(2, 1024 * 1024);
-    let mut sent = 0;
-    while sent < ALL {
-        match timeout(Duration::from_secs(1), upstream.write(&block[sent % block.len()..])).await {
-            Ok(n) => sent += n.unwrap(),
-            Err(_) => break,
-        }
-    }
-    assert!(sent < ALL, "64 MiB went into a proxy whose client reads nothing");
+    let sent =
+        sent_until_held_up(&mut upstream, &block).await.expect("64 MiB for a client that reads nothing");
     let read = async {
         let mut got = vec![0; sent];
         client.read_exact(&mut got).await.unwrap();

@@ -136,18 +136,21 @@ impl<'a> Publishes<'a> {
         if carried {
             return;
         }
-        match self.uncertain.get_mut(&(event.channel.as_str(), event.body.as_slice())) {
-            Some(left) if *left > 0 => *left -= 1,
-            _ => match self.bodies.get(&(event.channel.as_str(), event.body.as_slice())) {
-                Some(seq) => {
-                    notes.report(
-                        Kind::StoredTwice,
-                        &event.channel,
-                        what(&format!("its body was acknowledged as {seq}")),
-                    );
-                }
-                None => notes.report(Kind::Invented, &event.channel, what("nobody published this")),
-            },
+        let publish = (event.channel.as_str(), event.body.as_slice());
+        match (self.uncertain.get_mut(&publish), self.bodies.get(&publish)) {
+            (Some(left), _) if *left > 0 => *left -= 1,
+            (_, Some(seq)) => {
+                let text = format!("its body was acknowledged as {seq}");
+                notes.report(Kind::StoredTwice, &event.channel, what(&text));
+            }
+            (Some(_), None) => {
+                notes.report(
+                    Kind::StoredTwice,
+                    &event.channel,
+                    what("its body came under another number before"),
+                );
+            }
+            (None, None) => notes.report(Kind::Invented, &event.channel, what("nobody published this")),
         }
     }
 

@@ -48,6 +48,7 @@ const MUTANTS: &[Mutant] = mutants! {
     give_it_to_a_channel_not_followed => NotFollowed;
     invent_an_event => Invented;
     store_a_publish_twice => StoredTwice;
+    store_an_unanswered_publish_twice => StoredTwice;
     tell_two_readers_other_bodies => WrongBody;
     send_what_lies_before_the_beginning => BeforeStart;
     remove_a_gap => Hole | Lost;
@@ -75,25 +76,45 @@ const MUTANTS: &[Mutant] = mutants! {
 
 #[test]
 fn every_mutant_is_caught_under_its_own_name() {
+    judge(MUTANTS, |_| {});
+}
+
+/// Where the run does not know what was trimmed, a gap is believed; what it does not cover is found all the same.
+// Mutant: an excuse by a prefix gap that is never used up -> fails.
+#[test]
+fn holes_are_found_without_knowing_what_was_trimmed() {
+    let mutants: &[Mutant] = mutants! {
+        drop_one_in_the_middle => Hole;
+        swap_neighbours_in_a_channel => OutOfOrder;
+        extend_a_gap_over_its_next_event => GapCoversDelivered;
+        tell_a_gap_where_nothing_is_gone => GapCoversNothing;
+        remove_a_gap => Hole | Lost;
+    };
+    judge(mutants, |history| history.trimmed_to = None);
+}
+
+fn judge(mutants: &[Mutant], change: fn(&mut History)) {
     let mut missed = Vec::new();
-    for mutant in MUTANTS {
-        let mut planted = 0;
-        for seed in 0..SEEDS {
-            let mut history = model::history(seed);
-            let mut rng = Rng::with_seed(seed ^ 0x5eed);
-            if (mutant.plant)(&mut history, &mut rng).is_none() {
+    let mut planted = vec![0; mutants.len()];
+    for seed in 0..SEEDS {
+        let right = model::history(seed);
+        for (mutant, planted) in mutants.iter().zip(&mut planted) {
+            let mut history = right.clone();
+            if (mutant.plant)(&mut history, &mut Rng::with_seed(seed ^ 0x5eed)).is_none() {
                 continue;
             }
-            planted += 1;
+            *planted += 1;
+            change(&mut history);
             let verdict = check(&history);
-            let caught = mutant.caught_as.iter().any(|kind| verdict.has(*kind));
-            if !caught {
+            if !mutant.caught_as.iter().any(|kind| verdict.has(*kind)) {
                 missed.push(format!(
                     "{} with seed {seed} is not {:?}: {verdict}",
                     mutant.name, mutant.caught_as
                 ));
             }
         }
+    }
+    for (mutant, planted) in mutants.iter().zip(planted) {
         if planted < PLANTED_MIN {
             missed.push(format!("{} found only {planted} places", mutant.name));
         }
@@ -516,6 +537,21 @@ fn invent_an_event(history: &mut History, rng: &mut Rng) -> Option<()> {
 
 fn store_a_publish_twice(history: &mut History, rng: &mut Rng) -> Option<()> {
     append_one(history, rng, &|h, s| Some(event(h, s).body.clone()))
+}
+
+fn store_an_unanswered_publish_twice(history: &mut History, rng: &mut Rng) -> Option<()> {
+    append_one(history, rng, &|h, s| {
+        let (channel, epoch) = (&event(h, s).channel, &event(h, s).epoch);
+        let seen = h.readers.iter().flat_map(|reader| &reader.seen);
+        seen.filter_map(|seen| match &seen.item {
+            Observed::Event(other) if other.channel == *channel && other.epoch == *epoch => Some(other),
+            _ => None,
+        })
+        .find(|other| {
+            h.uncertain.iter().any(|publish| publish.channel == *channel && publish.body == other.body)
+        })
+        .map(|other| other.body.clone())
+    })
 }
 
 fn tell_two_readers_other_bodies(history: &mut History, rng: &mut Rng) -> Option<()> {
