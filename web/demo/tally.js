@@ -1,11 +1,11 @@
-// Counts what reached the page, apart from the reader that it judges: were it wrong, the page would say so.
+// Counts what reached the page, apart from the reader that it judges: were the reader wrong, the page would say so.
 export class Tally {
   received = 0;
-  lost = 0; // numbers jumped over without a gap that says so
-  repeated = 0; // numbers shown at or below one that was shown
+  lost = 0; // numbers jumped over with no gap that says so
+  repeated = 0; // numbers at or below one that was shown
   gaps = 0;
-  #shown = new Map(); // "epoch channel" -> last seq shown or told to be gone
-  #stored = new Map(); // "epoch channel" -> last seq that the server said it had stored
+  #shown = new Map(); // "epoch channel" -> last seq shown, or told to be gone
+  #coming = new Set(); // "epoch channel seq" that the server has stored and the page has not
 
   event({ epoch, channel, seq }) {
     const key = `${epoch} ${channel}`;
@@ -14,22 +14,22 @@ export class Tally {
     if (seq <= last) this.repeated += 1;
     else this.lost += seq - last - 1;
     this.#shown.set(key, Math.max(seq, last));
+    this.#coming.delete(`${key} ${seq}`);
   }
 
-  gap({ epoch, channel, next_seq = 1 }) {
+  gap({ epoch, channel, next_seq }) {
     const key = `${epoch} ${channel}`;
     this.gaps += 1;
-    this.#shown.set(key, Math.max(this.#shown.get(key) ?? 0, next_seq - 1));
+    if (next_seq) this.#shown.set(key, Math.max(this.#shown.get(key) ?? 0, next_seq - 1));
   }
 
+  /** The `ok` of a publish: without it a loss at the very end would never be seen. */
   stored({ epoch, channel, seq }) {
     const key = `${epoch} ${channel}`;
-    this.#stored.set(key, Math.max(this.#stored.get(key) ?? 0, seq));
+    if (seq > (this.#shown.get(key) ?? 0)) this.#coming.add(`${key} ${seq}`);
   }
 
-  /** Stored for certain and not yet here. Without it a loss at the very end would never be seen. */
   get coming() {
-    const behind = ([key, seq]) => Math.max(0, seq - (this.#shown.get(key) ?? 0));
-    return [...this.#stored].map(behind).reduce((sum, count) => sum + count, 0);
+    return this.#coming.size;
   }
 }

@@ -20,7 +20,7 @@ class Transport {
   }
 
   open() {
-    this.alive();
+    this.#wait();
     this.run().catch((fault) => this.end({ why: fault.message, ...fault.end }));
   }
 
@@ -40,12 +40,17 @@ class Transport {
     return this.#stop.signal;
   }
 
-  /** Bytes came. A connection that is mute for longer than the server promised is dead, whatever the socket says. */
+  /** Bytes came. */
   alive() {
     if (this.signal.aborted) return;
-    clearTimeout(this.#watch);
-    this.#watch = setTimeout(() => this.end({ why: 'no_heartbeat' }), this.patience);
+    this.#wait();
     this.place.alive();
+  }
+
+  /** A connection that is mute for longer than the server promised is dead, whatever the socket says. */
+  #wait() {
+    clearTimeout(this.#watch);
+    if (this.patience) this.#watch = setTimeout(() => this.end({ why: 'no_heartbeat' }), this.patience);
   }
 
   receive(frame) {
@@ -125,9 +130,8 @@ class Sse extends Transport {
     const source = new EventSource(this.url('/v1/sse'));
     this.signal.addEventListener('abort', () => source.close());
     const heard = ({ data, lastEventId }) => {
-      this.alive();
       this.receive({ ...JSON.parse(data), cursor: lastEventId });
-      this.patience = 2 ** 31 - 1; // EventSource shows no heartbeats, so silence says nothing
+      this.patience = 0; // EventSource shows no heartbeats, so silence says nothing
       this.alive();
     };
     for (const type of ['message', 'welcome', 'gap', 'caught_up', 'goodbye']) source.addEventListener(type, heard);

@@ -44,12 +44,18 @@ fn not_found() -> Response<Reply> {
 /// Path, media type, bytes.
 const DEMO: &[(&str, &str, &str)] = &[
     ("/", "text/html; charset=utf-8", include_str!("../../../web/demo/index.html")),
-    ("/demo.css", "text/css; charset=utf-8", include_str!("../../../web/demo/demo.css")),
-    ("/demo.js", "text/javascript; charset=utf-8", include_str!("../../../web/demo/demo.js")),
+    ("/demo/demo.css", "text/css; charset=utf-8", include_str!("../../../web/demo/demo.css")),
+    ("/demo/demo.js", SCRIPT, include_str!("../../../web/demo/demo.js")),
+    ("/demo/reader.js", SCRIPT, include_str!("../../../web/demo/reader.js")),
+    ("/demo/transports.js", SCRIPT, include_str!("../../../web/demo/transports.js")),
+    ("/demo/tally.js", SCRIPT, include_str!("../../../web/demo/tally.js")),
+    ("/demo/words.js", SCRIPT, include_str!("../../../web/demo/words.js")),
+    ("/demo/icon.svg", "image/svg+xml", include_str!("../../../web/demo/icon.svg")),
 ];
 
 const OTHER_PATHS: [&str; 3] = ["/v1/send", "/v1/publish", "/v1/history"];
 
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 const ABOUT: &str =
