@@ -4,7 +4,7 @@
 //! speaks of HTTP untouched. Bytes are never lost or put in another order unless a fault says so, and a side
 //! that does not read holds the other one up: every buffer has a limit.
 //!
-//! One file per fault, of one shape: its settings, then its [`Fault`](fault::Fault). A new one is a file, a
+//! One file per fault, of one shape: its settings, then its `Fault`. A new one is a file, a
 //! field of [`FaultPlan`] and a line in `line.rs`.
 
 mod buffer;
