@@ -105,7 +105,12 @@ fn address(option: &'static str, text: &str) -> Result<SocketAddr, OptionsError>
 
 fn origins(option: &'static str, texts: &[String]) -> Result<Vec<Origin>, OptionsError> {
     let origin = |text: &String| {
-        text.parse().map_err(|error| OptionsError::Origin { option, value: text.clone(), error })
+        // People copy addresses as browsers show them, with a last slash.
+        text.strip_suffix('/').unwrap_or(text).parse().map_err(|error| OptionsError::Origin {
+            option,
+            value: text.clone(),
+            error,
+        })
     };
     texts.iter().map(origin).collect()
 }

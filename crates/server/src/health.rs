@@ -57,3 +57,21 @@ fn hidden() -> Response<Reply> {
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    // Mutant: the peer's address not looked at -> the last two lines are near.
+    #[test]
+    fn only_this_machine_is_near() {
+        let local = "0.0.0.0:7171".parse().unwrap();
+        let near = |peer: &str| is_near(Ends { peer: peer.parse().unwrap(), local }, &HeaderMap::new());
+        assert!(
+            near("127.0.0.1:1") && near("127.9.9.9:1") && near("[::1]:1") && near("[::ffff:127.0.0.1]:1")
+        );
+        assert!(!near("192.0.2.1:1"));
+        assert!(!near("[2001:db8::1]:1"));
+    }
+}

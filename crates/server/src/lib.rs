@@ -55,3 +55,30 @@ fn announce(running: &Running, out: &mut impl Write, people: &mut impl Write) ->
     out.flush()?;
     writeln!(people, "Sosik is ready: {}/", running.public_url)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    async fn said(tcp: &str) -> (Running, String, String) {
+        let any = "127.0.0.1:0".to_owned();
+        let args = ServeArgs { listen: Some(any), tcp_listen: Some(tcp.into()), ..ServeArgs::default() };
+        let running = start(Checked::new(args).unwrap()).await.unwrap();
+        let (mut out, mut people) = (Vec::new(), Vec::new());
+        announce(&running, &mut out, &mut people).unwrap();
+        (running, String::from_utf8(out).unwrap(), String::from_utf8(people).unwrap())
+    }
+
+    // Mutant: the addresses asked for instead of the ones bound -> port 0.
+    #[tokio::test]
+    async fn a_ready_server_says_one_line_with_the_ports_it_got() {
+        let (running, out, people) = said("127.0.0.1:0").await;
+        assert_ne!(running.http.port(), 0);
+        assert_ne!(running.tcp.unwrap().port(), 0);
+        assert_eq!(out, format!("sosik listening http={} tcp={}\n", running.http, running.tcp.unwrap()));
+        assert_eq!(people, format!("Sosik is ready: http://localhost:{}/\n", running.http.port()));
+        let (running, out, _) = said("off").await;
+        assert_eq!(out, format!("sosik listening http={} tcp=off\n", running.http));
+    }
+}

@@ -28,8 +28,7 @@ impl Origin {
 impl FromStr for Origin {
     type Err = NotAnOrigin;
 
-    /// Reads `http://host`, `https://host:port`, with or without a last `/`. No path, query or user: an address of a
-    /// server, not of a page.
+    /// Reads `http://host` or `https://host:port`, as browsers write it: no path, not even `/`, no query, no user.
     fn from_str(text: &str) -> Result<Self, NotAnOrigin> {
         let (scheme, rest) = text.split_once("://").ok_or(NotAnOrigin)?;
         let https = match scheme.to_ascii_lowercase().as_str() {
@@ -37,7 +36,7 @@ impl FromStr for Origin {
             "https" => true,
             _ => return Err(NotAnOrigin),
         };
-        let (host, port) = host_and_port(rest.strip_suffix('/').unwrap_or(rest)).ok_or(NotAnOrigin)?;
+        let (host, port) = host_and_port(rest).ok_or(NotAnOrigin)?;
         Ok(Self { https, host: host.into(), port: port.unwrap_or_else(|| default_port(https)) })
     }
 }
@@ -81,7 +80,7 @@ mod tests {
     #[test]
     fn origins_compare_as_browsers_do() {
         let origin = |text: &str| text.parse::<Origin>().unwrap();
-        assert_eq!(origin("https://Chat.Example:443/"), origin("https://chat.example"));
+        assert_eq!(origin("https://Chat.Example:443"), origin("https://chat.example"));
         assert_ne!(origin("http://chat.example"), origin("https://chat.example"));
         assert_ne!(origin("http://chat.example:81"), origin("http://chat.example"));
         assert_eq!(origin("http://[::1]:7171").to_string(), "http://[::1]:7171");
@@ -99,6 +98,7 @@ mod tests {
             "chat.example",
             "ftp://a",
             "http://",
+            "http://a/",
             "http://a/b",
             "http://a?b",
             "http://u@a",
