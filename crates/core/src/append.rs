@@ -82,6 +82,8 @@ pub(crate) struct Appender {
     pub(crate) wake: Notify,
     /// Woken by each tick: the pause between two attempts.
     pulse: Notify,
+    /// Held by an append until it is answered, and by whoever must not be overtaken by one.
+    pub(crate) turn: tokio::sync::Mutex<()>,
     now: AtomicU64,
     ids: Mutex<u128>,
 }
@@ -96,6 +98,7 @@ impl Appender {
             ahead: Mutex::default(),
             wake: Notify::new(),
             pulse: Notify::new(),
+            turn: tokio::sync::Mutex::default(),
             now: AtomicU64::new(0),
             ids: Mutex::new(u128::from(seed) << 64),
         }
@@ -166,6 +169,7 @@ impl Appender {
     pub(crate) async fn commit(&self, life: &Life) -> bool {
         let group = self.take_group();
         let Some(first) = group.first() else { return false };
+        let _turn = self.turn.lock().await;
         let deadline = self.time(first.now) + APPEND_RETRY_MS;
         let mut sent: Option<Batch> = None;
         let outcome = loop {

@@ -43,6 +43,8 @@ struct State {
     tail: VecDeque<Arc<Event>>,
     tail_bytes: usize,
     floor: Position,
+    /// The channel was forgotten with everything at or below: an older record comes too late.
+    forgotten_to: Position,
     /// Some (seq, position) pairs, oldest first, from which retention picks where to trim.
     marks: VecDeque<(u64, Position)>,
 }
@@ -72,6 +74,7 @@ impl Channel {
                 tail: VecDeque::new(),
                 tail_bytes: 0,
                 floor: followed,
+                forgotten_to: Position::START,
                 marks: VecDeque::new(),
             }),
         }
@@ -80,7 +83,8 @@ impl Channel {
     /// Takes in the record that the store has. Events told meanwhile are newer and stay.
     pub(crate) fn load(&self, stored: Option<ChannelHead>) {
         let mut state = self.state.lock();
-        state.loaded = true;
+        let first_time = !std::mem::replace(&mut state.loaded, true);
+        let stored = stored.filter(|stored| stored.position > state.forgotten_to);
         let told = state.head.take();
         state.head = match (stored, told) {
             (Some(stored), Some(told)) => Some(ChannelHead {
@@ -89,10 +93,15 @@ impl Channel {
                 trimmed_to: told.trimmed_to.max(stored.trimmed_to),
                 first_seq: told.first_seq.max(stored.first_seq),
             }),
-            (stored, told) => stored.or(told),
+            // It has begun since the store was asked.
+            (None, Some(told)) => {
+                let first = state.tail.front().map_or(told.seq + 1, |first| first.seq);
+                Some(ChannelHead { first_seq: told.first_seq.max(first), ..told })
+            }
+            (stored, None) => stored,
         };
         let last = stored.map_or(Position::START, |stored| stored.position);
-        if state.tail.is_empty() {
+        if state.tail.is_empty() && first_time {
             state.floor = state.floor.min(last);
         }
         self.remember_newest(&state);
@@ -138,6 +147,10 @@ impl Channel {
     /// Everything at or below `to` is gone.
     pub(crate) fn trimmed(&self, to: Position, first_seq: u64) {
         let mut state = self.state.lock();
+        if to <= state.forgotten_to {
+            // Told late: the channel has been forgotten since.
+            return;
+        }
         let head = state.head.get_or_insert_default();
         head.trimmed_to = head.trimmed_to.max(to);
         head.first_seq = head.first_seq.max(first_seq);
@@ -150,14 +163,21 @@ impl Channel {
         self.remember_newest(&state);
     }
 
-    /// The channel is forgotten: it has no record any more, and a later event of the name starts anew.
-    pub(crate) fn forgotten(&self, mark: Position) {
+    /// The channel is forgotten: it has no record any more, and a later event of the name starts anew. Answers whether
+    /// that is still so.
+    pub(crate) fn forgotten(&self, mark: Position) -> bool {
         let mut state = self.state.lock();
+        if state.head.is_some_and(|head| head.position > mark) {
+            // Told late: this is a later channel of the name.
+            return false;
+        }
         state.head = None;
         state.tail.clear();
         state.marks.clear();
         (state.tail_bytes, state.floor) = (0, mark);
+        state.forgotten_to = state.forgotten_to.max(mark);
         self.newest.store(0, Ordering::Release);
+        true
     }
 
     /// Signals older than their time to live give their memory back.
@@ -204,6 +224,15 @@ impl Channel {
             .filter(|event| !self.signal || event.time + SIGNAL_TTL_MS > now);
         out.extend(wanted.by_ref().take(limit).cloned());
         Collected::Events { more: wanted.next().is_some() }
+    }
+
+    /// The first event above `after`, if memory knows which that is.
+    pub(crate) fn next_after(&self, after: Position) -> Option<Arc<Event>> {
+        let state = self.state.lock();
+        if state.is_below(after) {
+            return None;
+        }
+        state.tail.get(state.tail.partition_point(|event| event.position <= after)).cloned()
     }
 
     /// Positions and `prev` of the newest `count` events, newest first, if memory has that many or all there are.

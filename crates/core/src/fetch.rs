@@ -6,7 +6,7 @@ use crate::{
     cursor::Position,
     error::Error,
     event::Event,
-    half::{CHANNELS_PER_LOOK_MAX, Half},
+    half::{CHANNELS_PER_LOOK_MAX, Half, Mark},
     herald::WatchId,
     life::Life,
     limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX},
@@ -21,8 +21,8 @@ pub(crate) struct Fetched {
     pub(crate) complete_to: Position,
     events: Vec<Arc<Event>>,
     covered: Vec<WatchId>,
-    /// Channel, mark, first number still there: as the store said after the range was read.
-    pub(crate) marks: Vec<(ChannelName, Position, u64)>,
+    /// As the store said after the range was read.
+    pub(crate) marks: Vec<Mark>,
 }
 
 impl Fetched {
@@ -58,7 +58,9 @@ impl Half {
             let page = match &member.kind {
                 Kind::Channel(channel) => {
                     let page = self.life.store.page(&channel.name, start, head, share).await?;
-                    fetched.marks.push((channel.name.clone(), page.trimmed_to, page.first_seq));
+                    fetched.marks.push(Mark::trimmed(&channel.name, page.trimmed_to, page.first_seq));
+                    let first = page.events.first().and_then(|first| self.life.read(first).ok());
+                    fetched.marks.extend(first.map(|first| Mark::before(&first, member)));
                     page
                 }
                 Kind::Prefix { .. } => {
@@ -93,7 +95,7 @@ impl Fetched {
                 (Ok(event), ..) if linked => self.events.push(event),
                 (Err(head), None, _) => {
                     self.complete_to = stored.position;
-                    self.marks.push((stored.channel, head.trimmed_to, head.first_seq));
+                    self.marks.push(Mark::trimmed(&stored.channel, head.trimmed_to, head.first_seq));
                     return;
                 }
                 (_, _, last) => {

@@ -70,7 +70,11 @@ impl Half {
         let most = most.min(head);
         while self.place < most || !items.is_empty() {
             let mut up_to = most;
-            let Some(events) = self.events(now, budget, &mut up_to) else { return HalfLook::Below };
+            let Some(events) = self.events(now, budget, &mut up_to) else {
+                // A member fell behind after the others were fetched: all of them are asked for again.
+                self.fetched = None;
+                return HalfLook::Below;
+            };
             self.gaps(&events, up_to, &mut items);
             items.extend(events.into_iter().map(|event| (event.position, What::Event(event))));
             if !items.is_empty() {
@@ -93,7 +97,8 @@ impl Half {
     pub(crate) fn rewind(&mut self, told: Part) {
         self.told = told;
         if told.epoch == self.life.epoch {
-            self.place = told.position;
+            // Of several items at one position the earlier carry an older cursor; nothing lies between it and the place.
+            self.place = self.place.max(told.position);
         }
     }
 
@@ -119,7 +124,7 @@ impl Half {
     /// Rule 9: one gap per member, at the base.
     fn epoch_gaps(&self) -> Vec<(Position, What)> {
         let base = self.life.base;
-        let kept = self.members.iter().filter(|member| !member.is_signal());
+        let kept = self.members.iter().filter(|member| !member.is_signal() && member.floor <= base);
         let gap = |member: &Member| {
             let head = match &member.kind {
                 Kind::Channel(channel) => channel.head(),
@@ -138,6 +143,7 @@ impl Half {
     /// `None` when the store must be asked first.
     fn events(&mut self, now: u64, budget: Budget, up_to: &mut Position) -> Option<Vec<Arc<Event>>> {
         let mut events = Vec::new();
+        let limit = budget.events.max(1);
         if let Some(fetched) = &self.fetched {
             *up_to = fetched.complete_to.min(*up_to);
             events.extend(fetched.between(self.place, *up_to));
@@ -146,10 +152,12 @@ impl Half {
             if self.fetched.as_ref().is_some_and(|fetched| fetched.covers(member.watch())) {
                 continue;
             }
-            member.events(self.place, up_to, budget.events, now, &mut events)?;
+            member.events(self.place, up_to, limit, now, &mut events)?;
         }
         events.retain(|event| event.position <= *up_to);
         events.sort_unstable_by_key(|event| event.position);
+        // A channel and a prefix that covers it may both be followed, if they were asked for one after the other.
+        events.dedup_by_key(|event| event.position);
         let fits = budget.fits(&events);
         if fits < events.len() {
             events.truncate(fits);
@@ -180,17 +188,13 @@ impl Half {
     fn gap_before(&self, event: &Event, items: &mut Vec<(Position, What)>) {
         let member = self.members.iter().find(|member| member.pattern.matches(&event.channel));
         let Some(member) = member else { return };
-        let start = member.start_of(&event.channel, self.place);
-        if event.prev <= start {
-            return;
+        let mark = Mark::before(event, member);
+        if self.tells(member, &mark, event.prev) {
+            items.push(self.gap_at(member, mark, true));
         }
-        let first_of_its_name = member.space.options.forgettable && event.seq == event.position.number();
-        let reason = if first_of_its_name { GapReason::Forgotten } else { GapReason::Trimmed };
-        let lost = member.lost_before(event.seq, start);
-        let of = Pattern::Channel(event.channel.clone());
-        items.push((event.prev, self.gap(of, reason, event.prev, Some(event.seq), lost)));
     }
 
+    /// Marks of a member's channels without events in the page.
     fn marks(
         &self,
         member: &Member,
@@ -198,69 +202,88 @@ impl Half {
         with_events: impl Fn(&ChannelName) -> bool,
         items: &mut Vec<(Position, What)>,
     ) {
-        let mut marks: Vec<(Position, Option<(ChannelName, u64)>)> = Vec::new();
-        let forgotten_to = member.space.forgotten_to();
+        let mut marks: Vec<Mark> = Vec::new();
         let mut has_record = false;
         match &member.kind {
             Kind::Channel(channel) if with_events(&channel.name) => return,
             Kind::Channel(channel) => {
                 if let Some(head) = channel.head() {
                     has_record = true;
-                    marks.push((head.trimmed_to, Some((channel.name.clone(), head.first_seq))));
+                    marks.push(Mark::trimmed(&channel.name, head.trimmed_to, head.first_seq));
                 }
+                // What is gone below an event that only a later page will hold must not wait for it.
+                marks.extend(channel.next_after(self.place).map(|next| Mark::before(&next, member)));
             }
             Kind::Prefix { prefix, .. } => {
                 let index = member.space.index();
                 let trimmed = index.iter().flat_map(|index| index.trimmed(prefix, self.place, up_to));
                 let without = trimmed.filter(|(_, channel)| !with_events(&channel.name));
                 marks.extend(without.filter_map(|(mark, channel)| {
-                    Some((mark, Some((channel.name.clone(), channel.head()?.first_seq))))
+                    Some(Mark::trimmed(&channel.name, mark, channel.head()?.first_seq))
                 }));
             }
         }
         if !has_record {
-            marks.push((forgotten_to, None));
+            let at = member.space.forgotten_to();
+            marks.push(Mark { at, of: None, reason: GapReason::Forgotten, of_others: true });
         }
         if let Some(fetched) = &self.fetched {
-            let own =
-                fetched.marks.iter().filter(|(name, ..)| member.pattern.matches(name) && !with_events(name));
-            marks.extend(own.map(|(name, mark, first_seq)| (*mark, Some((name.clone(), *first_seq)))));
+            let own = |name: &ChannelName| member.pattern.matches(name) && !with_events(name);
+            marks.extend(
+                fetched
+                    .marks
+                    .iter()
+                    .filter(|mark| mark.of.as_ref().is_some_and(|(name, _)| own(name)))
+                    .cloned(),
+            );
         }
-        marks.retain(|(mark, of)| {
-            let start = match of {
-                Some((name, _)) => member.start_of(name, self.place),
-                None => self.place.max(member.floor).max(member.forgotten_floor),
-            };
-            start < *mark && *mark <= up_to
-        });
-        marks.sort_by_key(|(mark, _)| *mark);
-        if let Some(gap) = self.gap_of_marks(member, marks) {
-            items.push(gap);
-        }
-    }
-
-    /// One mark is told as what it is; many under one prefix as one gap for all of it, at the lowest.
-    fn gap_of_marks(
-        &self,
-        member: &Member,
-        mut marks: Vec<(Position, Option<(ChannelName, u64)>)>,
-    ) -> Option<(Position, What)> {
+        marks.retain(|mark| self.tells(member, mark, up_to));
+        marks.sort_by_key(|mark| mark.at);
         if let Kind::Channel(_) = member.kind {
             // Several sources may know the same channel's mark; the highest is the latest.
             marks.drain(..marks.len().saturating_sub(1));
         }
-        let forgotten = marks.iter().all(|(_, of)| of.is_none());
-        let reason = if forgotten { GapReason::Forgotten } else { GapReason::Trimmed };
         let alone = marks.len() == 1;
-        let (mark, of) = marks.into_iter().next()?;
-        let what = match of {
-            Some((name, first_seq)) if alone => {
-                let lost = member.lost_before(first_seq, member.start_of(&name, self.place));
-                self.gap(Pattern::Channel(name), reason, mark, Some(first_seq), lost)
+        if let Some(lowest) = marks.into_iter().next() {
+            items.push(self.gap_at(member, lowest, alone));
+        }
+    }
+
+    /// Whether `member` has `mark` to tell in a page up to `up_to`. Of several that a channel belongs to, the first one
+    /// tells.
+    fn tells(&self, member: &Member, mark: &Mark, up_to: Position) -> bool {
+        if mark.at <= self.place || mark.at > up_to {
+            return false;
+        }
+        if mark.of_others && mark.at <= member.forgotten_floor {
+            return false;
+        }
+        match &mark.of {
+            None => mark.at > member.floor,
+            Some((name, _)) => {
+                let first = self.members.iter().find(|own| own.pattern.matches(name));
+                mark.at > self.start_of(name) && first.is_some_and(|first| std::ptr::eq(first, member))
             }
-            _ => self.gap(member.pattern.clone(), reason, mark, None, None),
+        }
+    }
+
+    /// Where reading of `channel` starts: at the lowest place of those members that it belongs to.
+    fn start_of(&self, channel: &ChannelName) -> Position {
+        let own = self.members.iter().filter(|member| member.pattern.matches(channel));
+        own.map(|member| member.start_of(channel, self.place)).min().unwrap_or(self.place)
+    }
+
+    /// One mark is told as what it is; many under one prefix as one gap for all of it, at the lowest.
+    fn gap_at(&self, member: &Member, mark: Mark, alone: bool) -> (Position, What) {
+        let Mark { at, of, reason, .. } = mark;
+        let what = match of {
+            Some((name, next_seq)) if alone => {
+                let lost = member.lost_before(next_seq, self.start_of(&name));
+                self.gap(Pattern::Channel(name), reason, at, Some(next_seq), lost)
+            }
+            _ => self.gap(member.pattern.clone(), reason, at, None, None),
         };
-        Some((mark, what))
+        (at, what)
     }
 
     fn gap(
@@ -287,6 +310,31 @@ impl Half {
             ordered.push((what, before));
         }
         ordered
+    }
+}
+
+/// Up to here something is gone: of one channel, with the first number after it, or of any channel without a record.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    at: Position,
+    of: Option<(ChannelName, u64)>,
+    reason: GapReason,
+    /// Whether it is certain that no event of the channel's own stood there: it is its namespace's mark.
+    of_others: bool,
+}
+
+impl Mark {
+    pub(crate) fn trimmed(channel: &ChannelName, at: Position, first_seq: u64) -> Self {
+        Self { at, of: Some((channel.clone(), first_seq)), reason: GapReason::Trimmed, of_others: false }
+    }
+
+    /// What is gone if `event` is the first of its channel that a reader finds.
+    pub(crate) fn before(event: &Event, member: &Member) -> Self {
+        let first = member.space.options.forgettable && event.seq == event.position.number();
+        let reason = if first { GapReason::Forgotten } else { GapReason::Trimmed };
+        // The numbers of a channel that had every position since its first equal them too.
+        let of_others = first && event.prev.number().checked_add(1) != Some(event.seq);
+        Self { at: event.prev, of: Some((event.channel.clone(), event.seq)), reason, of_others }
     }
 }
 

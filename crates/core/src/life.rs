@@ -147,10 +147,25 @@ impl Life {
             let channel = self.touch(&mut channels, &name);
             channel.load(Some(head));
             let _ = channel.loaded.set(());
-            index.place(&channel, channel.head().unwrap_or(head));
+            if let Some(head) = channel.head() {
+                index.place(&channel, head);
+            }
         }
         index.loaded = true;
         Ok(())
+    }
+
+    /// Makes sure that the mark of forgotten channels of `space` holds what the store has.
+    pub(crate) async fn load_mark(&self, space: &Space) -> Result<(), Error> {
+        if !space.options.forgettable {
+            return Ok(());
+        }
+        let load = async || -> Result<(), Error> {
+            let stored = self.store.namespace(&space.options.name).await?;
+            space.raise_forgotten_to(stored.forgotten_to);
+            Ok(())
+        };
+        space.marked.get_or_try_init(load).await.copied()
     }
 
     /// Takes in what the store told, in order, and moves the head once at the end.
@@ -207,11 +222,8 @@ impl Life {
             Change::Forgotten { channel, mark } => {
                 let space = self.spaces.get(channel.namespace())?;
                 space.raise_forgotten_to(mark);
-                if let Some(index) = space.index().as_mut() {
-                    index.remove(&channel);
-                }
                 let channel = channels.get(&channel)?.clone();
-                channel.forgotten(mark);
+                space.forgotten(&channel, mark);
                 Some(channel)
             }
         }
@@ -251,6 +263,18 @@ impl Life {
         let Some(space) = self.spaces.get(channel.name.namespace()) else { return };
         if let (Some(index), Some(head)) = (space.index().as_mut(), channel.head()) {
             index.place(channel, head);
+        }
+    }
+
+    /// A channel is about to be forgotten, with everything up to `mark`.
+    pub(crate) fn forgotten(&self, channel: &ChannelName, mark: Position) {
+        let channels = self.channels.lock();
+        let Some(space) = self.spaces.get(channel.namespace()) else { return };
+        let channel = channels.get(channel);
+        let told = channel.and_then(|channel| channel.head()).map_or(mark, |head| head.position);
+        space.raise_forgotten_to(mark.max(told));
+        if let Some(channel) = channel {
+            space.forgotten(channel, mark.max(told));
         }
     }
 

@@ -143,6 +143,12 @@ impl Log {
         if !life.space(channel.namespace()).is_some_and(|space| space.options.forgettable) {
             return Err(Error::Request("the namespace does not allow its channels to be forgotten"));
         }
+        // As with trims, the mark is here before anything is gone there: no reader finds less than it is told. It must
+        // be the channel's last position, so nothing is appended until it is gone.
+        let _turn = self.appender.turn.lock().await;
+        if let Some(head) = life.store.channel(channel).await? {
+            life.forgotten(channel, head.position);
+        }
         life.store.forget(channel).await?;
         Ok(())
     }

@@ -59,8 +59,9 @@ impl Member {
             floor: Position::START,
             forgotten_floor: Position::START,
         };
-        if matches!(member.kind, Kind::Prefix { .. }) {
-            life.load_index(space).await?;
+        match member.kind {
+            Kind::Prefix { .. } => life.load_index(space).await?,
+            Kind::Channel(_) => life.load_mark(space).await?,
         }
         Ok(member)
     }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::OnceCell;
 
 use crate::{
     channel::Channel,
@@ -65,6 +66,8 @@ pub(crate) struct Space {
     pub(crate) options: Namespace,
     forgotten_to: AtomicU64,
     index: Mutex<Option<Index>>,
+    /// Filled once `forgotten_to` has been read from the store.
+    pub(crate) marked: OnceCell<()>,
     /// Held while the index is read from the store.
     pub(crate) loading: tokio::sync::Mutex<()>,
 }
@@ -86,6 +89,7 @@ impl Space {
             options,
             forgotten_to: AtomicU64::new(0),
             index: Mutex::new(None),
+            marked: OnceCell::new(),
             loading: tokio::sync::Mutex::new(()),
         }
     }
@@ -97,6 +101,16 @@ impl Space {
 
     pub(crate) fn raise_forgotten_to(&self, mark: Position) {
         self.forgotten_to.fetch_max(mark.number(), Ordering::AcqRel);
+    }
+
+    /// A channel is gone with its record, unless it has begun anew above `mark`.
+    pub(crate) fn forgotten(&self, channel: &Channel, mark: Position) {
+        let mut index = self.index.lock();
+        if channel.forgotten(mark)
+            && let Some(index) = index.as_mut()
+        {
+            index.remove(&channel.name);
+        }
     }
 
     pub(crate) fn index(&self) -> MutexGuard<'_, Option<Index>> {

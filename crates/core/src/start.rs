@@ -76,6 +76,7 @@ pub(crate) async fn last(life: &Life, members: &mut [Member], count: u64) -> Res
             Kind::Prefix { .. } => Some(last_of_prefix(life, member, count).await?),
         };
         member.floor = floor.unwrap_or_else(|| now_of(member));
+        member.forgotten_floor = member.space.forgotten_to();
         lowest = lowest.into_iter().chain(floor).min();
     }
     Ok(lowest.unwrap_or_else(|| now(members)))
@@ -100,10 +101,9 @@ async fn last_of_channel(
     if count == 0 {
         return Ok(head.position.max(head.trimmed_to));
     }
-    Ok(match newest.len() as u64 == count {
-        true => newest.last().map_or(head.trimmed_to, |&(_, prev)| prev),
-        false => head.trimmed_to,
-    })
+    // The first event of a name that was forgotten before has a `prev` of its own.
+    let before = newest.last().map_or(head.trimmed_to, |&(_, prev)| prev);
+    Ok(if newest.len() as u64 == count { before } else { before.max(head.trimmed_to) })
 }
 
 /// N counts over the whole prefix: the floor is the event before the N newest, and channels that were trimmed above it
@@ -116,13 +116,17 @@ async fn last_of_prefix(life: &Life, member: &mut Member, count: u64) -> Result<
         changed.map(|(last, channel)| (last, channel.clone())).collect()
     };
     let mut newest_of_all = BTreeSet::new();
+    let mut firsts = Vec::new();
     for (last, channel) in channels {
         let full = newest_of_all.len() as u64 > count;
         if full && newest_of_all.first().is_some_and(|lowest| last < *lowest) {
             break;
         }
-        newest_of_all
-            .extend(newest(life, &channel, count + 1).await?.into_iter().map(|(position, _)| position));
+        let own = newest(life, &channel, count + 1).await?;
+        if let Some(&(_, prev)) = own.last().filter(|_| own.len() as u64 <= count) {
+            firsts.push((prev, channel));
+        }
+        newest_of_all.extend(own.into_iter().map(|(position, _)| position));
         while newest_of_all.len() as u64 > count + 1 {
             newest_of_all.pop_first();
         }
@@ -132,10 +136,12 @@ async fn last_of_prefix(life: &Life, member: &mut Member, count: u64) -> Result<
         false => Position::START,
     };
     let index = member.space.index();
-    for (mark, channel) in index.iter().flat_map(|index| index.trimmed(prefix, floor, Position::END)) {
-        floors.insert(channel.name.clone(), mark);
+    let trimmed = index.iter().flat_map(|index| index.trimmed(prefix, floor, Position::END));
+    let trimmed = trimmed.map(|(mark, channel)| (mark, channel.clone()));
+    for (mark, channel) in firsts.into_iter().chain(trimmed).filter(|(mark, _)| *mark > floor) {
+        let own = floors.entry(channel.name.clone()).or_default();
+        *own = mark.max(*own);
     }
-    member.forgotten_floor = member.space.forgotten_to();
     Ok(floor)
 }
 

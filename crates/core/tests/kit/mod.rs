@@ -1,0 +1,330 @@
+//! What the tests of the core share: a node at work, and a store that writes down what really happened.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+
+use fastrand::Rng;
+use sosik_core::{
+    ChannelName, Draft, Epoch, Grant, Herald, LogId, Namespace, Node, NodeOptions, Pattern, Position, Store,
+    Verb, Verbs, WatchId,
+    store::{
+        Answer, AppendError, Appended, Batch, ChannelHead, Follow, NamespaceHead, Opened, Page, PageLimit,
+        Place, StoreError, Stored,
+    },
+};
+use tokio::task::JoinSet;
+
+/// A node whose logs run until it is dropped.
+#[derive(Debug)]
+pub struct Running {
+    pub node: Arc<Node>,
+    pub heard: Arc<Heard>,
+    _logs: JoinSet<()>,
+}
+
+impl Running {
+    pub async fn open(options: NodeOptions, stores: [Arc<dyn Store>; 2]) -> Self {
+        let heard = Arc::new(Heard::default());
+        let node = Node::open(options, stores, heard.clone()).await.unwrap();
+        let mut logs = JoinSet::new();
+        for id in LogId::ALL {
+            let log = node.log(id).clone();
+            logs.spawn(async move { log.run().await });
+        }
+        Self { node, heard, _logs: logs }
+    }
+
+    pub async fn over(namespaces: Vec<Namespace>, stores: [Arc<dyn Store>; 2]) -> Self {
+        Self::open(NodeOptions::new(namespaces, 7), stores).await
+    }
+}
+
+/// Remembers what it was told.
+#[derive(Debug, Default)]
+pub struct Heard(pub Mutex<Vec<WatchId>>);
+
+impl Herald for Heard {
+    fn changed(&self, watch: WatchId) {
+        self.0.lock().unwrap().push(watch);
+    }
+}
+
+impl Heard {
+    pub fn take(&self) -> Vec<WatchId> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// Everything is allowed in these namespaces.
+pub fn grant(namespaces: &[&str]) -> Grant {
+    let rules: Vec<_> =
+        namespaces.iter().map(|name| (pattern(&format!("{name}:*")), Verbs::from_iter(Verb::ALL))).collect();
+    Grant::anonymous(rules)
+}
+
+pub fn channel(text: &str) -> ChannelName {
+    ChannelName::parse(text).unwrap()
+}
+
+pub fn pattern(text: &str) -> Pattern {
+    Pattern::parse(text).unwrap()
+}
+
+pub fn patterns(texts: &[&str]) -> Vec<Pattern> {
+    texts.iter().map(|text| pattern(text)).collect()
+}
+
+pub fn draft(name: &str, data: impl Into<bytes::Bytes>) -> Draft {
+    Draft::json(channel(name), data)
+}
+
+/// Lets every task come to rest.
+pub async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Whether `future` is ready after everybody has come to rest.
+pub async fn is_ready<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    for _ in 0..200 {
+        let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(Pin::new(&mut *future).poll(cx))).await;
+        if let std::task::Poll::Ready(output) = polled {
+            return Some(output);
+        }
+        tokio::task::yield_now().await;
+    }
+    None
+}
+
+/// Everything that ever happened in one life of a log.
+#[derive(Debug)]
+pub struct Truth {
+    pub epoch: Epoch,
+    /// By position.
+    pub facts: Vec<Fact>,
+    /// Positions that were ever a namespace's mark of forgotten channels.
+    pub marks: Vec<Position>,
+    /// Counts what is written down.
+    pub clock: u64,
+    /// Removals that the store has been asked for and has not answered.
+    pub removing: usize,
+}
+
+/// One event, and when it was removed.
+#[derive(Debug, Clone)]
+pub struct Fact {
+    pub stored: Stored,
+    pub removed: Option<u64>,
+    /// Whether its channel was forgotten after it.
+    pub forgotten: bool,
+}
+
+impl Truth {
+    pub fn new(epoch: Epoch) -> Self {
+        Self { epoch, facts: Vec::new(), marks: Vec::new(), clock: 0, removing: 0 }
+    }
+
+    pub fn head(&self) -> Position {
+        self.facts.last().map_or(Position::START, |fact| fact.stored.position)
+    }
+
+    pub fn at(&self, position: Position) -> Option<&Fact> {
+        let i = self.facts.binary_search_by_key(&position, |fact| fact.stored.position).ok()?;
+        Some(&self.facts[i])
+    }
+
+    pub fn of<'a>(&'a self, channel: &'a ChannelName) -> impl DoubleEndedIterator<Item = &'a Fact> {
+        self.facts.iter().filter(move |fact| fact.stored.channel == *channel)
+    }
+
+    /// The last event of the channel's present record.
+    pub fn last<'a>(&'a self, channel: &'a ChannelName) -> Option<&'a Fact> {
+        self.of(channel).next_back().filter(|fact| !fact.forgotten)
+    }
+
+    fn remove(&mut self, channel: &ChannelName, to: Position, forgotten: bool) {
+        self.clock += 1;
+        let clock = self.clock;
+        for fact in &mut self.facts {
+            if fact.stored.channel == *channel && fact.stored.position <= to {
+                fact.removed.get_or_insert(clock);
+                fact.forgotten |= forgotten;
+            }
+        }
+    }
+}
+
+/// Writes down what happens to `inner`, and dawdles now and then so that everything meets everything.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    pub inner: Arc<dyn Store>,
+    pub truth: Arc<Mutex<Truth>>,
+    /// Appends as this store was asked for them: how many entries each had.
+    pub batches: Arc<Mutex<Vec<usize>>>,
+    rng: Arc<Mutex<Rng>>,
+    dawdle: u8,
+}
+
+impl Recorded {
+    /// `dawdle` is a chance in 256 to wait once, before and after each call.
+    pub fn new(inner: Arc<dyn Store>, truth: Arc<Mutex<Truth>>, rng: Rng, dawdle: u8) -> Self {
+        Self { inner, truth, batches: Arc::default(), rng: Arc::new(Mutex::new(rng)), dawdle }
+    }
+
+    async fn dawdle(&self) {
+        while self.rng.lock().unwrap().u8(..) < self.dawdle {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn around<T>(&self, answer: impl Future<Output = T>) -> T {
+        self.dawdle().await;
+        let answer = answer.await;
+        self.dawdle().await;
+        answer
+    }
+
+    fn write_down(&self, batch: Batch, appended: &Appended) {
+        let mut truth = self.truth.lock().unwrap();
+        truth.clock += 1;
+        for (entry, placed) in batch.entries.into_iter().zip(&appended.placed) {
+            let prev = match entry.place {
+                Place::After { prev, .. } | Place::First { prev } => prev,
+                Place::Behind(of) => appended.placed[of as usize].position,
+            };
+            let stored = Stored {
+                position: placed.position,
+                channel: entry.channel,
+                seq: placed.seq,
+                prev,
+                body: entry.body,
+                kept: entry.kept,
+            };
+            assert!(stored.position > truth.head(), "positions rise");
+            truth.facts.push(Fact { stored, removed: None, forgotten: false });
+        }
+    }
+}
+
+impl Store for Recorded {
+    fn open(&self) -> Answer<'_, Result<Opened, StoreError>> {
+        self.inner.open()
+    }
+
+    fn append(&self, batch: Batch) -> Answer<'_, Result<Appended, AppendError>> {
+        Box::pin(async move {
+            self.batches.lock().unwrap().push(batch.entries.len());
+            self.dawdle().await;
+            let answer = self.inner.append(batch.clone()).await;
+            if let Ok(appended) = &answer {
+                self.write_down(batch, appended);
+            }
+            self.dawdle().await;
+            answer
+        })
+    }
+
+    fn follow(&self, after: Position) -> Box<dyn Follow> {
+        self.inner.follow(after)
+    }
+
+    fn channel(&self, channel: &ChannelName) -> Answer<'_, Result<Option<ChannelHead>, StoreError>> {
+        let channel = channel.clone();
+        Box::pin(async move { self.around(self.inner.channel(&channel)).await })
+    }
+
+    fn namespace(&self, namespace: &str) -> Answer<'_, Result<NamespaceHead, StoreError>> {
+        let namespace = namespace.to_owned();
+        Box::pin(async move { self.around(self.inner.namespace(&namespace)).await })
+    }
+
+    fn page(
+        &self,
+        channel: &ChannelName,
+        after: Position,
+        up_to: Position,
+        limit: PageLimit,
+    ) -> Answer<'_, Result<Page, StoreError>> {
+        let channel = channel.clone();
+        Box::pin(async move { self.around(self.inner.page(&channel, after, up_to, limit)).await })
+    }
+
+    fn before(
+        &self,
+        channel: &ChannelName,
+        before: Position,
+        limit: PageLimit,
+    ) -> Answer<'_, Result<Page, StoreError>> {
+        let channel = channel.clone();
+        Box::pin(async move { self.around(self.inner.before(&channel, before, limit)).await })
+    }
+
+    fn range(
+        &self,
+        namespace: &str,
+        after: Position,
+        up_to: Position,
+        limit: PageLimit,
+    ) -> Answer<'_, Result<Page, StoreError>> {
+        let namespace = namespace.to_owned();
+        Box::pin(async move { self.around(self.inner.range(&namespace, after, up_to, limit)).await })
+    }
+
+    fn trim(&self, channel: &ChannelName, to: Position) -> Answer<'_, Result<(), StoreError>> {
+        let channel = channel.clone();
+        // From the call on it may be told, whatever the store takes to do it.
+        self.truth.lock().unwrap().remove(&channel, to, false);
+        let removing = Removing::new(&self.truth);
+        Box::pin(async move {
+            let _removing = removing;
+            self.around(self.inner.trim(&channel, to)).await
+        })
+    }
+
+    fn forget(&self, channel: &ChannelName) -> Answer<'_, Result<Position, StoreError>> {
+        let channel = channel.clone();
+        let removing = Removing::new(&self.truth);
+        Box::pin(async move {
+            let _removing = removing;
+            {
+                let mut truth = self.truth.lock().unwrap();
+                let last = truth.last(&channel).map(|fact| fact.stored.position);
+                truth.marks.extend(last);
+                truth.remove(&channel, Position::END, false);
+            }
+            self.dawdle().await;
+            let mark = self.inner.forget(&channel).await;
+            if let Ok(mark) = &mark {
+                let mut truth = self.truth.lock().unwrap();
+                truth.marks.push(*mark);
+                truth.remove(&channel, Position::END, true);
+            }
+            self.dawdle().await;
+            mark
+        })
+    }
+
+    fn given(&self) -> Option<Position> {
+        self.inner.given()
+    }
+}
+
+struct Removing(Arc<Mutex<Truth>>);
+
+impl Removing {
+    fn new(truth: &Arc<Mutex<Truth>>) -> Self {
+        truth.lock().unwrap().removing += 1;
+        Self(truth.clone())
+    }
+}
+
+impl Drop for Removing {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().removing -= 1;
+    }
+}

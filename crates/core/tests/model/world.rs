@@ -1,0 +1,324 @@
+//! One random history: publishers, trims, forgetting, restarts, and clients that come, go and change their minds.
+
+use std::sync::{Arc, Mutex};
+
+use fastrand::Rng;
+use sosik_core::{
+    ChannelName, Draft, Epoch, Error, LogId, Namespace, NodeOptions, Pattern, Position, Published, Start,
+    Store,
+};
+use sosik_store::Memory;
+use tokio::task::JoinSet;
+
+use crate::{
+    client::Client,
+    kit::{Recorded, Running, Truth, channel, grant, pattern, settle},
+};
+
+/// What kind of history.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Profile {
+    /// Chance in 256 that the store takes its time, before and after each call.
+    pub(crate) dawdle: u8,
+    /// Whether most events fill the tails quickly.
+    pub(crate) big: bool,
+    pub(crate) steps: usize,
+}
+
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    profile: Profile,
+    pub(crate) now: u64,
+    next_epoch: u64,
+    pub(crate) truths: [Arc<Mutex<Truth>>; 2],
+    stores: [Arc<dyn Store>; 2],
+    pub(crate) running: Running,
+    clients: Vec<Client>,
+    publishes: JoinSet<Result<Vec<Published>, Error>>,
+    others: JoinSet<()>,
+    number: u64,
+    pub(crate) namespaces: Vec<Namespace>,
+    story: Mutex<Vec<String>>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let story = self.story.lock().unwrap();
+            println!("{}", story[story.len().saturating_sub(STORY_LINES)..].join("\n"));
+        }
+    }
+}
+
+impl World {
+    pub(crate) async fn new(mut rng: Rng, profile: Profile) -> Self {
+        let namespaces = namespaces(&mut rng, profile.big);
+        let (a, b) = (fresh(&mut rng, profile, 1), fresh(&mut rng, profile, 2));
+        let (truths, stores) = ([a.0, b.0], [a.1, b.1]);
+        let running = open(&namespaces, &stores).await;
+        Self {
+            rng,
+            profile,
+            now: 1_000_000,
+            next_epoch: 3,
+            truths,
+            stores,
+            running,
+            clients: Vec::new(),
+            publishes: JoinSet::new(),
+            others: JoinSet::new(),
+            number: 0,
+            namespaces,
+            story: Mutex::default(),
+        }
+    }
+
+    /// Written down for the reader of a failure.
+    pub(crate) fn tell(&self, line: impl FnOnce() -> String) {
+        self.story.lock().unwrap().push(line());
+    }
+
+    pub(crate) async fn run(mut self) {
+        for _ in 0..self.profile.steps {
+            self.step().await;
+            self.reap(false).await;
+        }
+        self.end().await;
+    }
+
+    async fn step(&mut self) {
+        match self.rng.u8(..100) {
+            0..30 => self.publish(),
+            30..36 => self.trim().await,
+            36..42 => self.forget().await,
+            42..45 => settle().await,
+            45..48 => self.restart(self.rng.clone().bool()).await,
+            48..52 => {
+                self.now += self.rng.u64(..4_000);
+                self.running.node.tick(self.now);
+            }
+            52..58 => self.come().await,
+            _ => self.client().await,
+        }
+        for _ in 0..self.rng.usize(..3) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) fn truth(&self, log: LogId) -> &Arc<Mutex<Truth>> {
+        &self.truths[log.index()]
+    }
+
+    pub(crate) fn space(&self, name: &str) -> &Namespace {
+        self.namespaces.iter().find(|own| *own.name == *name).unwrap()
+    }
+
+    fn any_channel(&mut self) -> ChannelName {
+        let space = self.rng.choice(SPACES).unwrap();
+        channel(&format!("{space}:{}", self.rng.choice(RESTS).unwrap()))
+    }
+
+    pub(crate) fn any_pattern(&mut self) -> Pattern {
+        match self.rng.u8(..10) {
+            0..6 => Pattern::Channel(self.any_channel()),
+            6..9 => pattern(&format!("{}:*", self.rng.choice(SPACES).unwrap())),
+            _ => pattern(&format!("{}:x:*", self.rng.choice(SPACES).unwrap())),
+        }
+    }
+
+    fn draft(&mut self, log: LogId) -> Draft {
+        let channel = loop {
+            let channel = self.any_channel();
+            if self.space(channel.namespace()).log == log {
+                break channel;
+            }
+        };
+        self.number += 1;
+        let mut data = self.number.to_string().into_bytes();
+        if self.profile.big && self.rng.u8(..4) > 0 {
+            data.resize(60_000, b'0');
+        }
+        Draft::json(channel, data)
+    }
+
+    fn publish(&mut self) {
+        let log = self.rng.choice(LogId::ALL).unwrap();
+        for _ in 0..self.rng.usize(1..4) {
+            let count = if self.rng.bool() { 1 } else { self.rng.usize(1..8) };
+            let drafts: Vec<_> = (0..count).map(|_| self.draft(log)).collect();
+            let (node, now) = (self.running.node.clone(), self.now);
+            self.publishes.spawn(async move { node.publish(&grant(SPACES), drafts, now).await });
+        }
+    }
+
+    async fn trim(&mut self) {
+        let channel = self.any_channel();
+        let log = self.space(channel.namespace()).log;
+        let kept: Vec<_> = {
+            let truth = self.truth(log).lock().unwrap();
+            truth.of(&channel).filter(|fact| fact.removed.is_none() && fact.stored.kept).cloned().collect()
+        };
+        let Some(fact) = self.rng.choice(&kept).cloned() else { return };
+        let log = self.running.node.log(log).clone();
+        self.tell(|| format!("trim {channel} to {:?}", fact.stored.position));
+        let job = async move {
+            log.trim(&channel, fact.stored.position, fact.stored.seq + 1).await.unwrap();
+        };
+        self.do_now_or_later(job).await;
+    }
+
+    async fn forget(&mut self) {
+        let channel = self.any_channel();
+        let space = self.space(channel.namespace());
+        if !space.forgettable {
+            return;
+        }
+        let log = self.running.node.log(space.log).clone();
+        self.tell(|| format!("forget {channel}"));
+        self.do_now_or_later(async move { log.forget(&channel).await.unwrap() }).await;
+    }
+
+    async fn do_now_or_later(&mut self, job: impl Future<Output = ()> + Send + 'static) {
+        if self.rng.bool() { job.await } else { _ = self.others.spawn(job) }
+    }
+
+    /// The node starts again: over what is stored, or with an empty memory log.
+    async fn restart(&mut self, memory_is_lost: bool) {
+        self.reap(true).await;
+        settle().await;
+        self.tell(|| format!("restart, memory is lost: {memory_is_lost}"));
+        if memory_is_lost {
+            let (truth, store) = fresh(&mut self.rng, self.profile, self.next_epoch);
+            self.next_epoch += 1;
+            (self.truths[1], self.stores[1]) = (truth, store);
+        }
+        self.running = open(&self.namespaces, &self.stores).await;
+        for mut client in std::mem::take(&mut self.clients) {
+            client.cut(self);
+            client.come_back(self).await;
+            self.clients.push(client);
+        }
+    }
+
+    /// What was acknowledged is where the acknowledgement says.
+    async fn reap(&mut self, all: bool) {
+        loop {
+            let done = match all {
+                true => {
+                    let mut rest = 100_000;
+                    while self.publishes.try_join_next().map(|done| self.check(done.unwrap())).is_some()
+                        || self.others.try_join_next().map(|done| done.unwrap()).is_some()
+                        || !(self.publishes.is_empty() && self.others.is_empty())
+                    {
+                        tokio::task::yield_now().await;
+                        rest -= 1;
+                        assert!(rest > 0, "a publish or a trim hangs");
+                    }
+                    None
+                }
+                false => self.publishes.try_join_next(),
+            };
+            let Some(done) = done else { return };
+            self.check(done.unwrap());
+        }
+    }
+
+    fn check(&self, done: Result<Vec<Published>, Error>) {
+        let published = done.unwrap();
+        for placed in &published {
+            let truth = self.truth(placed.log).lock().unwrap();
+            if truth.epoch == placed.epoch {
+                let fact = truth.at(placed.position).expect("an acknowledged event is stored");
+                assert_eq!(fact.stored.seq, placed.seq);
+            }
+        }
+        let positions: Vec<_> = published.iter().map(|placed| placed.position).collect();
+        if let (Some(first), Some(last)) = (positions.first(), positions.last()) {
+            let truth = self.truth(published[0].log).lock().unwrap();
+            if truth.epoch == published[0].epoch {
+                let between = truth
+                    .facts
+                    .iter()
+                    .map(|fact| fact.stored.position)
+                    .filter(|at| at >= first && at <= last);
+                assert!(between.eq(positions.iter().copied()), "a batch is consecutive");
+            }
+        }
+    }
+
+    async fn come(&mut self) {
+        if self.clients.len() < CLIENTS_MAX {
+            let client = Client::come(self).await;
+            self.clients.push(client);
+        }
+    }
+
+    async fn client(&mut self) {
+        if self.clients.is_empty() {
+            return;
+        }
+        let index = self.rng.usize(..self.clients.len());
+        let mut client = self.clients.swap_remove(index);
+        client.act(self).await;
+        self.clients.push(client);
+    }
+
+    pub(crate) fn any_start(&mut self) -> Start {
+        match self.rng.u8(..4) {
+            0 => Start::Now,
+            1 => Start::Beginning,
+            2 => Start::Last(self.rng.u64(..6)),
+            _ => Start::Last(self.rng.u64(..50)),
+        }
+    }
+
+    async fn end(mut self) {
+        self.reap(true).await;
+        settle().await;
+        for mut client in std::mem::take(&mut self.clients) {
+            client.end(&mut self).await;
+            client.cut(&self);
+            client.come_back(&mut self).await;
+            client.end(&mut self).await;
+        }
+    }
+}
+
+async fn open(namespaces: &[Namespace], stores: &[Arc<dyn Store>; 2]) -> Running {
+    let running =
+        Running::open(NodeOptions::new(namespaces.to_vec(), fastrand::u64(..)), stores.clone()).await;
+    settle().await;
+    running
+}
+
+fn fresh(rng: &mut Rng, profile: Profile, epoch: u64) -> (Arc<Mutex<Truth>>, Arc<dyn Store>) {
+    let mut steps = rng.fork();
+    let most = rng.choice([1, 2, 30]).unwrap();
+    let memory = Memory::with_steps(Epoch::new(epoch), move || steps.u64(1..=most));
+    let truth = Arc::new(Mutex::new(Truth::new(Epoch::new(epoch))));
+    let store = Recorded::new(Arc::new(memory), truth.clone(), rng.fork(), profile.dawdle);
+    (truth, Arc::new(store))
+}
+
+fn namespaces(rng: &mut Rng, big: bool) -> Vec<Namespace> {
+    let mut spaces: Vec<_> = SPACES.iter().map(|name| Namespace::new(*name)).collect();
+    for space in &mut spaces {
+        space.log =
+            if *space.name == *"disk" || *space.name == *"shot" { LogId::Disk } else { LogId::Memory };
+        space.forgettable = *space.name == *"shot" || *space.name == *"game";
+        space.signal = *space.name == *"typing";
+        space.events_max = if big { 1_000 } else { rng.choice([3, 10, 40, 1_000]).unwrap() };
+    }
+    spaces
+}
+
+/// The position of `log` in what a reader asked with, if it is of the present life.
+pub(crate) fn place(truth: &Truth, part: Option<sosik_core::Part>) -> Option<Position> {
+    part.filter(|part| part.epoch == truth.epoch).map(|part| part.position)
+}
+
+const STORY_LINES: usize = 60;
+const CLIENTS_MAX: usize = 5;
+/// Two logs, two forgettable namespaces, one of signals.
+pub(crate) const SPACES: &[&str] = &["disk", "shot", "room", "game", "typing"];
+const RESTS: &[&str] = &["a", "b", "x:1", "x:2"];
