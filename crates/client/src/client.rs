@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use sosik_wire::{
-    Data, Down, Durability, EventFrame, OkFrame, PublishFrame, TransportName, Up,
+    Data, Down, Durability, EventFrame, GapFrame, OkFrame, PublishFrame, TransportName, Up,
     decode::{self, Page},
 };
 use tokio::time::timeout;
@@ -235,6 +235,8 @@ pub enum History {
 pub struct HistoryPage {
     /// The events, oldest first.
     pub events: Vec<EventFrame>,
+    /// What was asked for and is gone.
+    pub gap: Option<GapFrame>,
     /// Whether there are more in the direction asked for.
     pub more: bool,
     /// Where to go on in that direction.
@@ -244,14 +246,16 @@ pub struct HistoryPage {
 impl HistoryPage {
     fn new(page: Page) -> Result<Self, Error> {
         let mut events = Vec::with_capacity(page.frames.len());
+        let mut gap = None;
         for frame in page.frames {
             match frame {
                 Down::Event(event) => events.push(event),
+                Down::Gap(frame) => gap = Some(frame),
                 Down::Error(error) => return Err(Error::Refused(refusal(error))),
                 _ => {}
             }
         }
-        Ok(Self { events, more: page.more, cursor: page.cursor })
+        Ok(Self { events, gap, more: page.more, cursor: page.cursor })
     }
 }
 

@@ -9,9 +9,10 @@ use sosik_wire::ReadBody;
 use super::Origin;
 use crate::error::Error;
 
-/// A `GET` of `path` with this query.
+/// A `GET` of `path`, which may have the beginning of a query, with the rest of it.
 pub(crate) fn get(origin: &Origin, path: &str, query: &str) -> Result<Request<Full<Bytes>>, Error> {
-    build(origin, Method::GET, &format!("{path}?{query}"), None)
+    let mark = if path.contains('?') { '&' } else { '?' };
+    build(origin, Method::GET, &format!("{path}{mark}{query}"), None)
 }
 
 /// A `POST` of a JSON body to `path`.

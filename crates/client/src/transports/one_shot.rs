@@ -45,8 +45,8 @@ enum Answer {
         page: Page,
         tag: Option<HeaderValue>,
     },
-    /// 304: as before.
-    Unchanged,
+    /// 304: nothing follows; hints travel in its head.
+    Unchanged(Hints),
 }
 
 impl OneShot {
@@ -66,7 +66,7 @@ impl OneShot {
         self.connection = connection;
         match answer? {
             Answer::Page { page, tag } => Ok(self.take(page, tag)),
-            Answer::Unchanged => Ok(Brought { news: false, more: false, hints: Hints::default() }),
+            Answer::Unchanged(hints) => Ok(Brought { news: false, more: false, hints }),
         }
     }
 
@@ -95,11 +95,11 @@ impl fmt::Debug for OneShot {
     }
 }
 
-/// Reads one page of what follows, outside any following.
+/// Reads one page of what follows a place, because of a hole behind it.
 pub(crate) async fn read_page(to: Arc<Target>, ask: Ask) -> Result<Page, Error> {
-    match request(to, POLL, ask, None, None, None).await.1? {
+    match request(to, HOLE_PATH, ask, None, None, None).await.1? {
         Answer::Page { page, .. } => Ok(page),
-        Answer::Unchanged => Err(Error::Unexpected("304 to a request without a tag".to_owned())),
+        Answer::Unchanged(_) => Err(Error::Unexpected("304 to a request without a tag".to_owned())),
     }
 }
 
@@ -145,10 +145,14 @@ async fn exchange(
     let response = connection.send(request).await.map_err(|unanswered| unanswered.error)?;
     let response = accepted(response, &[StatusCode::OK, StatusCode::NOT_MODIFIED]).await?;
     if response.status() == StatusCode::NOT_MODIFIED {
-        return Ok(Answer::Unchanged);
+        let next_ms = response.headers().get(NEXT_MS).and_then(|value| value.to_str().ok()?.parse().ok());
+        return Ok(Answer::Unchanged(Hints { next_ms, rearm_ms: None }));
     }
     let tag = response.headers().get(header::ETAG).cloned();
     Ok(Answer::Page { page: decode::answer(&body(response).await?)?, tag })
 }
 
-const POLL: &str = "/v1/poll";
+/// The server's name for the header with the hint.
+const NEXT_MS: &str = "sosik-next-ms";
+/// A poll that says why it comes: the server counts it.
+const HOLE_PATH: &str = "/v1/poll?hole=1";

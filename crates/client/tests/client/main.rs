@@ -1,0 +1,11 @@
+//! The client against peers that are played by the test: real sockets, bytes from the product's own encoders.
+
+#![allow(clippy::unwrap_used)]
+
+mod change;
+mod gaps;
+mod holes;
+mod peer;
+mod publish;
+mod reconnect;
+mod transports;
