@@ -75,12 +75,15 @@ fn a_place_above_all_that_was_given_is_behind() {
     });
 }
 
-// Mutant: notices from before a follower came are never told -> the events above its place are missing in silence.
+// Mutants: notices from before a follower came never told -> events above its place are missing in silence; all of
+// them told -> it hears of `room:b`, whose events lie below its place.
 #[test]
 fn a_late_follower_is_told_why_events_above_its_place_are_missing() {
     block_on(async {
         let store = Memory::new(Epoch::new(1));
         let (own, gone) = (channel("room:a"), channel("match:a"));
+        let other = append(&store, 0, "room:b", Position::START, true).await;
+        store.trim(&channel("room:b"), other).await.unwrap();
         let below = append(&store, 1, "room:a", Position::START, true).await;
         store.trim(&own, below).await.unwrap();
         let mut late = Listener::new(&store, below, Default::default());

@@ -89,6 +89,7 @@ macro_rules! store_suite {
                 follow_goes_on_while_events_come
                 two_followers_hear_the_same
                 a_cancelled_wait_loses_nothing
+                a_waiting_follower_is_woken_by_a_trim_and_by_a_forgotten_channel
                 a_trim_is_told_before_the_event_behind_it
                 what_is_removed_before_it_was_told_is_told_as_removed
                 a_reused_name_is_told_as_forgotten_first

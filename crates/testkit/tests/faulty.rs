@@ -134,8 +134,8 @@ fn attempt_of(event: &Stored) -> Option<Attempt> {
     Some(text.trim_matches('"').parse().unwrap())
 }
 
-// Mutants: `Conflict` for a batch that may be stored; a repeat that leaves the late copy under way while it is refused;
-// `Unavailable` after the inner append; `Duplicate` with other places -> each fails below seed 100.
+// Mutants: `Conflict` for a batch that may be stored; `Unavailable` after the inner append; `Duplicate` with other places;
+// an opening below a head that was told; foreign events with guards that do not hold -> each fails.
 #[test]
 fn what_was_answered_is_true_under_every_fault() {
     let mut made = BTreeMap::new();
@@ -249,6 +249,30 @@ fn a_script_makes_each_fault_of_an_append() {
     });
 }
 
+// Mutants: foreign events with guards that do not hold; written as signals, or without a name -> each fails.
+#[test]
+fn another_nodes_event_is_a_true_conflict_and_news_like_any_other() {
+    block_on(async {
+        let inner = memory(1);
+        let store = Faulty::new(inner.clone(), 1, FaultPlan { foreign: 1_000, ..FaultPlan::none() });
+        assert_eq!(store.append(first()).await, Err(AppendError::Conflict));
+        let room = channel("room:a");
+        let ChannelHead { seq, position: prev, .. } = inner.channel(&room).await.unwrap().unwrap();
+        assert_eq!(seq, 2, "one before the append, one before its answer");
+        assert_eq!(store.append(one(2, Place::After { seq: 3, prev })).await, Err(AppendError::Conflict));
+        store.set_plan(FaultPlan::none());
+        let head = inner.channel(&room).await.unwrap().unwrap();
+        let last =
+            store.append(one(3, Place::After { seq: head.seq + 1, prev: head.position })).await.unwrap();
+        let mut listener = Listener::new(&store, Position::START, BTreeMap::new());
+        listener.until(last.placed[0].position).await;
+        let names =
+            listener.events().map(|event| record::decode(LogId::Memory, Epoch::new(1), event).unwrap().name);
+        assert!(names.map(String::from).eq([FOREIGN, FOREIGN, FOREIGN, FOREIGN, ""]));
+        assert!(listener.events().all(|event| event.kept));
+    });
+}
+
 // Mutant: the late copy stored at once, or never -> fails.
 #[test]
 fn a_late_batch_arrives_by_itself() {
@@ -283,6 +307,18 @@ fn held_news_leaves_the_head_behind_what_was_acknowledged() {
         store.release_news();
         listener.until(placed.position).await;
         assert_eq!(listener.events().count(), 1);
+
+        // News that has already been taken rests as well.
+        store.set_plan(FaultPlan { stalled: 1_000, ..FaultPlan::none() });
+        let placed =
+            store.append(one(2, Place::After { seq: 2, prev: placed.position })).await.unwrap().placed[0];
+        assert!(listener.glance().await, "stalled");
+        store.hold_news();
+        for _ in 0..100 {
+            assert!(!listener.glance().await);
+        }
+        store.release_news();
+        listener.until(placed.position).await;
     });
 }
 

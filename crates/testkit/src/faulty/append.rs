@@ -8,7 +8,7 @@ use sosik_core::{
     store::{AppendError, Appended, Batch, Entry, Place, Store, Stored},
 };
 
-use super::{AppendFault, HEADS_HELD_MAX, Shared, State};
+use super::{AppendFault, HEADS_HELD_MAX, PER, Shared, State};
 
 /// The name, and the publisher, of events that another node has written.
 pub const FOREIGN: &str = "foreign";
@@ -18,14 +18,10 @@ impl Shared {
         let life = self.control.borrow().life;
         self.dawdle(|plan| plan.append_polls).await;
         self.arrive(1).await;
-        if self.roll("foreign", |plan| plan.foreign) {
-            self.write_foreign(&batch).await;
-        }
+        self.maybe_write_foreign(&batch).await;
         let fault = self.state.lock().append_fault(batch.id);
         let answer = self.append_with(fault, &batch).await;
-        if self.roll("foreign", |plan| plan.foreign) {
-            self.write_foreign(&batch).await;
-        }
+        self.maybe_write_foreign(&batch).await;
         self.dawdle(|plan| plan.append_polls).await;
         if self.control.borrow().life == life { answer } else { Err(AppendError::Unknown) }
     }
@@ -96,15 +92,20 @@ impl Shared {
     }
 
     /// One event in one of the channels of `batch`, with guards that hold.
-    async fn write_foreign(&self, batch: &Batch) {
+    async fn maybe_write_foreign(&self, batch: &Batch) {
         let (inner, id, number) = {
             let mut state = self.state.lock();
+            if state.rng.u16(..PER) >= state.plan.foreign {
+                return;
+            }
             (state.inner.clone(), state.rng.u128(..), state.rng.usize(..))
         };
         let Some(beside) = batch.entries.get(number % batch.entries.len().max(1)) else { return };
         let Some(entry) = foreign_entry(&*inner, batch, beside, id).await else { return };
-        // Another node may be faster still.
-        let _ = self.store(&Batch { id, entries: vec![entry] }).await;
+        // Yet another node may be faster.
+        if self.store(&Batch { id, entries: vec![entry] }).await.is_ok() {
+            self.state.lock().count("foreign");
+        }
     }
 }
 
@@ -160,7 +161,7 @@ impl State {
             (plan.unavailable, AppendFault::Unavailable),
             (plan.full, AppendFault::Full),
         ];
-        let mut left = self.rng.u16(..super::PER);
+        let mut left = self.rng.u16(..PER);
         for (chance, fault) in chances {
             match left.checked_sub(chance) {
                 Some(rest) => left = rest,

@@ -1,5 +1,7 @@
 //! News: everything above a place, in order, once, with the marks of what is missing.
 
+use std::ops::Range;
+
 use sosik_core::{
     cursor::Position,
     store::{Batch, Change, Place, Store},
@@ -33,7 +35,7 @@ pub async fn follow_tells_everything_above_its_place(maker: &Maker) {
 }
 
 /// A follower that keeps up and one that sleeps hear the same.
-// Mutant: a change that is not signalled to a waiting follower -> the test does not end.
+// Mutant: each answer beginning with the last event of the one before -> fails.
 pub async fn follow_goes_on_while_events_come(maker: &Maker) {
     let store = maker.store(32).await;
     let mut hand = Hand::new(&*store);
@@ -84,16 +86,42 @@ pub async fn a_cancelled_wait_loses_nothing(maker: &Maker) {
         }
     }
     let last = hand.put(&own, 1).await[0].position;
-    while listener.head < last {
-        if !listener.glance().await {
+    for _ in 0..100_000 {
+        if listener.head < last && !listener.glance().await {
             tokio::task::yield_now().await;
         }
     }
+    assert_eq!(listener.head, last, "cancelled waits never come to an end");
     assert_eq!(listener.records[&own], hand.head(&own).await.unwrap());
     let missed = hand.stored.iter().filter(|&event| listener.events().all(|told| told != event));
     for event in missed {
         assert!(listener.knows_gone(&own, event.position), "{event:?} was neither told nor told gone");
     }
+}
+
+/// News that holds no event wakes a waiting follower like any other.
+// Mutants: trimming not signalled to a waiting follower; a follower that looks first and begins to watch for changes one
+// poll later -> nothing is told.
+pub async fn a_waiting_follower_is_woken_by_a_trim_and_by_a_forgotten_channel(maker: &Maker) {
+    let store = maker.store(30).await;
+    let mut hand = Hand::new(&*store);
+    let own = channel("match:a");
+    let mut listener = Listener::new(&*store, Position::START, Default::default());
+    let placed = hand.put(&own, 2).await;
+    listener.until(placed[1].position).await;
+    let trim = async {
+        tokio::task::yield_now().await;
+        store.trim(&own, placed[0].position).await.unwrap();
+    };
+    tokio::join!(listener.until_change(3), trim);
+    assert_eq!(listener.records[&own], hand.head(&own).await.unwrap());
+    let forget = async {
+        tokio::task::yield_now().await;
+        store.forget(&own).await.unwrap();
+    };
+    tokio::join!(listener.until_change(4), forget);
+    assert_eq!(listener.records.len(), 0);
+    assert_eq!(listener.head, placed[1].position);
 }
 
 /// A follower that keeps up hears an event, then its end, then the next event.
@@ -199,7 +227,7 @@ pub async fn signals_are_told_and_counted_but_in_no_page(maker: &Maker) {
 }
 
 /// Four writers and two followers on threads of their own, all at once.
-// Mutant: a follower that looks before it begins to wait for changes -> it sleeps through one.
+// Mutant: appends not signalled to waiting followers -> nothing is told.
 pub async fn appends_from_many_threads_are_told_once_and_in_order(maker: &Maker) {
     let store = maker.store(39).await;
     let threads =
@@ -207,7 +235,8 @@ pub async fn appends_from_many_threads_are_told_once_and_in_order(maker: &Maker)
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
         let store = store.clone();
-        writers.spawn_on(write(store, writer), threads.handle());
+        let own = async move { write(&*store, writer, 0..EVENTS_EACH as u64).await };
+        writers.spawn_on(own, threads.handle());
     }
     let mut followers = JoinSet::new();
     for _ in 0..2 {
@@ -240,11 +269,11 @@ pub async fn appends_from_many_threads_are_told_once_and_in_order(maker: &Maker)
     threads.shutdown_background();
 }
 
-async fn write(store: std::sync::Arc<dyn Store>, writer: u128) {
+async fn write(store: &dyn Store, writer: u128, numbers: Range<u64>) {
     let own = channel(&format!("room:{writer}"));
-    for number in 0..EVENTS_EACH as u128 {
+    for number in numbers {
         let place = after(store.channel(&own).await.unwrap());
-        let id = writer << 64 | number;
+        let id = writer << 64 | u128::from(number);
         store.append(Batch { id, entries: vec![entry(&own, place, "", true)] }).await.unwrap();
     }
 }

@@ -59,6 +59,13 @@ impl Listener {
         }
     }
 
+    /// Hears until it was told so many changes.
+    pub async fn until_change(&mut self, count: usize) {
+        while self.changes.len() < count {
+            self.hear().await;
+        }
+    }
+
     /// Waits for one answer.
     pub async fn hear(&mut self) {
         let told = tokio::time::timeout(PATIENCE, self.follow.next()).await;

@@ -13,8 +13,8 @@ use super::{Listener, Maker, channel, check_before, check_page, entry};
 use crate::seed::seeds;
 
 /// Appends right and wrong, repeats, trims, forgets, reads and lagging followers, in any order.
-// Mutants: any of those named in the other cases, and `First` that ignores the mark, a record that is not raised in the
-// middle of a batch, a mark told too late -> a seed below 200 fails.
+// Mutants: `First` that ignores the mark; a record that is not raised in the middle of a batch; signals of a forgotten name
+// still told; a mark told behind the events above it -> a seed fails.
 pub async fn a_store_does_what_the_naive_model_does(maker: &Maker) {
     for seed in seeds(maker.seeds) {
         let store = maker.store(seed.number()).await;
