@@ -1,5 +1,9 @@
 //! Suites that every store and every transport must pass; development only.
 
+pub mod carriers;
 pub mod faulty;
 pub mod seed;
 pub mod store_suite;
+pub mod transport_suite;
+
+pub use sosik_store::Memory;
