@@ -1,2 +1,87 @@
 //! The `sosik` binary: one file per command.
-fn main() {}
+
+mod connect;
+mod failure;
+mod follow;
+mod history;
+mod out;
+mod publish;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// News from your application to everyone who waits for it, over whatever the network lets through.
+#[derive(Debug, Parser)]
+#[command(name = "sosik", version, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Publish one event, or each line of standard input as one
+    Publish(publish::PublishArgs),
+    /// Print the events of channels as they come
+    Follow(follow::FollowArgs),
+    /// Print events of a channel that the server still has
+    History(history::HistoryArgs),
+    /// Run the server
+    Serve(serve::ServeCommand),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Publish(args) => publish::run(args).await,
+        Command::Follow(args) => follow::run(args).await,
+        Command::History(args) => history::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+    };
+    let code = match outcome {
+        Ok(()) | Err(Failure::Closed) => 0,
+        Err(failure) => {
+            eprintln!("sosik: {failure}");
+            failure.exit_code()
+        }
+    };
+    // Whoever reads our output or writes our input may be stuck; nothing that is worth waiting for is.
+    std::process::exit(code.into())
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  sosik serve --demo
+  sosik follow demo:lobby
+  sosik publish demo:lobby '{\"text\":\"hello\"}'
+  sosik history demo:lobby --limit 10
+
+Exit codes:
+  0    done; also when the reader of the output went away, and when a follow is ended by Ctrl-C
+  1    the network or the server failed, or a publish may have been lost
+  2    the command line or the data makes no sense; nothing was sent
+  3    the server refused
+  130  ended by Ctrl-C, but follow";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    // Mutant: two arguments with one name, or an example left out of a command -> fails.
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_has_examples() {
+        let mut command = Cli::command();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands_mut() {
+            let name = sub.get_name().to_owned();
+            let help = sub.render_long_help().to_string();
+            assert!(help.contains("Examples:") && help.contains(&format!("sosik {name}")), "{name}: {help}");
+        }
+    }
+}

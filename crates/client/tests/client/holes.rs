@@ -95,10 +95,11 @@ async fn a_hole_is_filled_though_its_reader_looks_away() {
         while seen.len() < 3 {
             tokio::select! {
                 biased;
-                delivery = following.next() => match delivery.unwrap() {
-                    Delivery::Event(event) => seen.push(event.seq),
-                    _ => {}
-                },
+                delivery = following.next() => {
+                    if let Delivery::Event(event) = delivery.unwrap() {
+                        seen.push(event.seq);
+                    }
+                }
                 () = tokio::task::yield_now() => {}
             }
         }

@@ -163,6 +163,7 @@ impl Peer {
     async fn accept_websocket(&self) -> Accepted {
         let (socket, _) = within(self.http.accept()).await.unwrap();
         let mut asked = Asked::default();
+        #[allow(clippy::result_large_err, reason = "the signature is tungstenite's")]
         let choose = |request: &Request, mut response: Response| {
             asked.line = request.uri().to_string();
             let protocol = request.headers()["sec-websocket-protocol"].clone();

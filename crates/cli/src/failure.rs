@@ -1,0 +1,72 @@
+//! How a command ends badly: what it says and its exit code.
+
+use std::{fmt, io};
+
+use sosik_client::{Error, Fault, Refusal};
+
+/// Why a command ended.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The reader of the output went away: no fault of anybody.
+    Closed,
+    /// Ctrl-C.
+    Interrupted,
+    /// What the user said makes no sense; nothing was sent.
+    Usage(String),
+    /// The client's.
+    Client(Error),
+    /// The server that we run.
+    Serve(String),
+    /// Standard input or output.
+    Io(io::Error),
+}
+
+impl Failure {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::Serve(_) | Self::Io(_) => 1,
+            Self::Usage(_) | Self::Client(Error::Option(_) | Error::Payload(_)) => 2,
+            Self::Client(error) if error.fault() == Fault::Caller => 3,
+            Self::Client(_) => 1,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the reader of the output went away"),
+            Self::Interrupted => f.write_str("interrupted"),
+            Self::Usage(text) | Self::Serve(text) => f.write_str(text),
+            Self::Client(error) => write!(f, "{error}{}", advice(error)),
+            Self::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// What to do next, where it is not in the error already.
+fn advice(error: &Error) -> &'static str {
+    match error {
+        Error::Unreachable { .. } => {
+            "\nIs the server running? Start one with `sosik serve --demo`, or name another with --server or SOSIK_SERVER."
+        }
+        Error::Refused(Refusal { code, .. }) if code.is_empty() => {
+            "\nIs that a sosik server? Name it with --server or SOSIK_SERVER."
+        }
+        _ => "",
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::Closed } else { Self::Io(error) }
+    }
+}
