@@ -53,6 +53,8 @@ impl Published {
 /// One atomic publish on its way.
 #[derive(Debug)]
 struct Waiting {
+    /// Its channels are of this life; in another they would be numbered wrongly.
+    life: Arc<Life>,
     drafts: Vec<(Arc<Channel>, Draft)>,
     bytes: usize,
     from: Arc<str>,
@@ -75,9 +77,9 @@ pub(crate) struct Appender {
     queue: Mutex<VecDeque<Waiting>>,
     queue_max: usize,
     acks: Mutex<VecDeque<Ack>>,
-    /// Acknowledged by the store but not told by `follow` yet: the record changes only by `follow`, numbering must not
-    /// wait for it.
-    ahead: Mutex<HashMap<ChannelName, ChannelHead>>,
+    /// Said by the store but not told by `follow` yet: the record changes only by `follow`, numbering must not wait for
+    /// it. `None` for a channel without a record.
+    ahead: Mutex<HashMap<ChannelName, Option<ChannelHead>>>,
     /// Woken when something waits.
     pub(crate) wake: Notify,
     /// Woken by each tick: the pause between two attempts.
@@ -107,6 +109,7 @@ impl Appender {
     /// Hands in one atomic publish; the receiver gets its outcome. Errors: [`Error::Overloaded`].
     pub(crate) fn push(
         &self,
+        life: Arc<Life>,
         drafts: Vec<(Arc<Channel>, Draft)>,
         from: Arc<str>,
         now: u64,
@@ -117,7 +120,7 @@ impl Appender {
         if queue.len() >= self.queue_max {
             return Err(Error::Overloaded);
         }
-        queue.push_back(Waiting { drafts, bytes, from, now, reply });
+        queue.push_back(Waiting { life, drafts, bytes, from, now, reply });
         drop(queue);
         self.wake.notify_one();
         Ok(outcome)
@@ -133,6 +136,17 @@ impl Appender {
         self.now.fetch_max(now, Ordering::AcqRel);
         self.pulse.notify_waiters();
         self.acknowledge(|ack| ack.deadline <= now);
+        self.give_up(now);
+    }
+
+    /// What has waited for its turn too long was never sent.
+    fn give_up(&self, now: u64) {
+        let late: Vec<Waiting> = {
+            let mut queue = self.queue.lock();
+            let count = queue.iter().take_while(|waiting| waiting.now + APPEND_RETRY_MS <= now).count();
+            queue.drain(..count).collect()
+        };
+        refuse(late, &Error::Unavailable);
     }
 
     /// The head has moved: what it passed is acknowledged.
@@ -143,7 +157,15 @@ impl Appender {
     /// The record of a channel has been told up to `head`.
     pub(crate) fn followed(&self, channel: &ChannelName, seq: u64) {
         let mut ahead = self.ahead.lock();
-        if ahead.get(channel).is_some_and(|head| head.seq <= seq) {
+        if ahead.get(channel).is_some_and(|head| head.is_none_or(|head| head.seq <= seq)) {
+            ahead.remove(channel);
+        }
+    }
+
+    /// The channel has been told to be forgotten.
+    pub(crate) fn forgotten(&self, channel: &ChannelName) {
+        let mut ahead = self.ahead.lock();
+        if ahead.get(channel).is_some_and(|head| head.is_none()) {
             ahead.remove(channel);
         }
     }
@@ -167,16 +189,19 @@ impl Appender {
 
     /// Takes what waits, as much as one append may hold, and stores it. Answers whether there was anything.
     pub(crate) async fn commit(&self, life: &Life) -> bool {
-        let group = self.take_group();
+        let group = self.take_group(life);
         let Some(first) = group.first() else { return false };
         let _turn = self.turn.lock().await;
         let deadline = self.time(first.now) + APPEND_RETRY_MS;
+        // Once sent, a batch stays the same until a conflict proves that it was never stored: also when an attempt was
+        // refused, because the one before may be under way.
         let mut sent: Option<Batch> = None;
+        let mut conflicts = 0;
         let outcome = loop {
-            let batch = match sent.take() {
+            let batch = match &sent {
                 Some(batch) => batch,
                 None => match self.number(life, &group) {
-                    Ok(batch) => batch,
+                    Ok(batch) => sent.insert(batch),
                     Err(error) => break Err(error),
                 },
             };
@@ -184,15 +209,17 @@ impl Appender {
                 Ok(appended) => break Ok((appended, false)),
                 Err(AppendError::Duplicate(appended)) => break Ok((appended, true)),
                 Err(AppendError::Conflict) => {
-                    if let Err(error) = self.read_again(life, &group).await {
-                        break Err(error);
+                    conflicts += 1;
+                    if conflicts > CONFLICTS_AT_ONCE_MAX {
+                        self.pulse.notified().await;
+                    }
+                    match self.read_again(life, &group).await {
+                        Ok(()) => sent = None,
+                        Err(Error::Unavailable) => self.pulse.notified().await,
+                        Err(error) => break Err(error),
                     }
                 }
-                Err(AppendError::Unknown) => {
-                    sent = Some(batch);
-                    self.pulse.notified().await;
-                }
-                Err(AppendError::Unavailable) => self.pulse.notified().await,
+                Err(AppendError::Unknown | AppendError::Unavailable) => self.pulse.notified().await,
                 Err(AppendError::Full) => break Err(Error::StorageFull),
                 Err(AppendError::Failed) => break Err(Error::StorageFailed),
             }
@@ -208,7 +235,15 @@ impl Appender {
         self.now.fetch_max(now, Ordering::AcqRel).max(now)
     }
 
-    fn take_group(&self) -> Vec<Waiting> {
+    fn take_group(&self, life: &Life) -> Vec<Waiting> {
+        let group = self.take_waiting();
+        let (group, of_others): (Vec<_>, Vec<_>) =
+            group.into_iter().partition(|waiting| std::ptr::eq(&*waiting.life, life));
+        refuse(of_others, &Error::Unavailable);
+        group
+    }
+
+    fn take_waiting(&self) -> Vec<Waiting> {
         let mut queue = self.queue.lock();
         let (mut events, mut bytes) = (0, 0);
         let fits = queue.iter().take_while(|waiting| {
@@ -255,22 +290,20 @@ impl Appender {
     fn known(&self, channel: &Channel) -> Option<ChannelHead> {
         let ahead = self.ahead.lock().get(&channel.name).copied();
         match (channel.head(), ahead) {
-            (Some(told), Some(ahead)) if told.seq > ahead.seq => Some(told),
-            (told, ahead) => ahead.or(told),
+            (Some(told), Some(Some(ahead))) if told.seq > ahead.seq => Some(told),
+            (told, ahead) => ahead.unwrap_or(told),
         }
     }
 
     async fn read_again(&self, life: &Life, group: &[Waiting]) -> Result<(), Error> {
         for (channel, _) in group.iter().flat_map(|waiting| &waiting.drafts) {
-            self.ahead.lock().remove(&channel.name);
-            match life.store.channel(&channel.name).await? {
-                Some(head) => _ = self.ahead.lock().insert(channel.name.clone(), head),
-                None => {
-                    let space = life.space(channel.name.namespace()).ok_or(Error::Unavailable)?;
-                    let forgotten_to = life.store.namespace(&space.options.name).await?.forgotten_to;
-                    space.raise_forgotten_to(forgotten_to);
-                }
+            let head = life.store.channel(&channel.name).await?;
+            if head.is_none() {
+                let space = life.space(channel.name.namespace()).ok_or(Error::Unavailable)?;
+                let forgotten_to = life.store.namespace(&space.options.name).await?.forgotten_to;
+                space.raise_forgotten_to(forgotten_to);
             }
+            self.ahead.lock().insert(channel.name.clone(), head);
         }
         Ok(())
     }
@@ -278,12 +311,7 @@ impl Appender {
     fn settle(&self, life: &Life, group: Vec<Waiting>, outcome: Result<(Appended, bool), Error>) {
         let (appended, duplicate) = match outcome {
             Ok(appended) => appended,
-            Err(error) => {
-                for waiting in group {
-                    let _ = waiting.reply.send(Err(error.clone()));
-                }
-                return;
-            }
+            Err(error) => return refuse(group, &error),
         };
         let mut placed = appended.placed.into_iter();
         let deadline = self.now.load(Ordering::Acquire) + ACK_WAIT_MS;
@@ -291,7 +319,7 @@ impl Appender {
             let mut published = Vec::with_capacity(waiting.drafts.len());
             for ((channel, _), place) in waiting.drafts.iter().zip(&mut placed) {
                 let head = ChannelHead { seq: place.seq, position: place.position, ..ChannelHead::default() };
-                self.ahead.lock().insert(channel.name.clone(), head);
+                self.ahead.lock().insert(channel.name.clone(), Some(head));
                 published.push(Published {
                     log: life.log,
                     epoch: life.epoch,
@@ -311,6 +339,16 @@ impl Appender {
     /// `follow` may have told an event before its append was acknowledged.
     fn forget_what_was_told(&self, life: &Life) {
         let head = life.head();
-        self.ahead.lock().retain(|_, ahead| ahead.position > head);
+        self.ahead.lock().retain(|_, ahead| ahead.is_none_or(|ahead| ahead.position > head));
     }
 }
+
+fn refuse(group: Vec<Waiting>, error: &Error) {
+    for waiting in group {
+        // Nobody waits any more when the publisher has gone.
+        let _ = waiting.reply.send(Err(error.clone()));
+    }
+}
+
+/// Conflicts after which an append waits for time to go on instead of trying again at once.
+const CONFLICTS_AT_ONCE_MAX: u32 = 8;

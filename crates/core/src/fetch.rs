@@ -1,6 +1,9 @@
 //! What lies below the tails: pages from the store, kept in the reader's place until they are delivered.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     cursor::Position,
@@ -59,8 +62,6 @@ impl Half {
                 Kind::Channel(channel) => {
                     let page = self.life.store.page(&channel.name, start, head, share).await?;
                     fetched.marks.push(Mark::trimmed(&channel.name, page.trimmed_to, page.first_seq));
-                    let first = page.events.first().and_then(|first| self.life.read(first).ok());
-                    fetched.marks.extend(first.map(|first| Mark::before(&first, member)));
                     page
                 }
                 Kind::Prefix { .. } => {
@@ -70,21 +71,35 @@ impl Half {
             let Page { events, complete_to, .. } = page;
             fetched.complete_to = fetched.complete_to.min(complete_to);
             fetched.covered.push(member.watch());
-            stored.extend(events.into_iter().filter(|event| {
+            let wanted = |event: &Stored| {
                 member.pattern.matches(&event.channel)
                     && event.position > member.start_of(&event.channel, self.place)
-            }));
+            };
+            let from = stored.len();
+            stored.extend(events.into_iter().filter(wanted));
+            fetched.marks.extend(self.marks_before(member, &stored[from..]));
         }
         stored.sort_unstable_by_key(|event| event.position);
+        stored.dedup_by_key(|event| event.position);
         fetched.take(&self.life, stored);
         self.fetched = Some(fetched);
         Ok(())
     }
+
+    /// What is gone below the first event of each channel, whichever page will hold that event.
+    fn marks_before(&self, member: &Member, events: &[Stored]) -> Vec<Mark> {
+        let mut seen = HashSet::new();
+        let firsts = events.iter().filter(|event| seen.insert(&event.channel));
+        let gone = firsts.filter(|first| first.prev > member.start_of(&first.channel, self.place));
+        gone.map(|first| Mark::before(member, &first.channel, first.seq, first.position, first.prev))
+            .collect()
+    }
 }
 
 impl Fetched {
-    /// Takes the events up to the first hole: behind it the next page tells the gap. A record that cannot be read ends
-    /// the page too, as a mark if its channel has no event before it, else one event earlier.
+    /// Takes the events up to the first hole, and none at or above the place where its gap stands: the next page tells
+    /// it. A record that cannot be read ends the page too, as a mark if its channel has no event before it, else one
+    /// event earlier.
     fn take(&mut self, life: &Life, stored: Vec<Stored>) {
         let mut last_of: HashMap<ChannelName, Position> = HashMap::new();
         let mut last = None;
@@ -96,6 +111,11 @@ impl Fetched {
                 (Err(head), None, _) => {
                     self.complete_to = stored.position;
                     self.marks.push(Mark::trimmed(&stored.channel, head.trimmed_to, head.first_seq));
+                    return;
+                }
+                (Ok(_), Some(before), _) => {
+                    self.events.retain(|event| event.position < stored.prev);
+                    self.complete_to = self.events.last().map_or(before, |last| last.position);
                     return;
                 }
                 (_, _, last) => {

@@ -146,7 +146,13 @@ impl Half {
         let limit = budget.events.max(1);
         if let Some(fetched) = &self.fetched {
             *up_to = fetched.complete_to.min(*up_to);
-            events.extend(fetched.between(self.place, *up_to));
+            let mut wanted = fetched.between(self.place, *up_to);
+            events.extend(wanted.by_ref().take(limit));
+            if let (Some(_), Some(last)) = (wanted.next(), events.last()) {
+                *up_to = last.position;
+            }
+            // What is marked as gone by now must not stand above its mark, which would then be passed in silence.
+            self.life.retain_kept(&mut events);
         }
         for member in &self.members {
             if self.fetched.as_ref().is_some_and(|fetched| fetched.covers(member.watch())) {
@@ -188,7 +194,7 @@ impl Half {
     fn gap_before(&self, event: &Event, items: &mut Vec<(Position, What)>) {
         let member = self.members.iter().find(|member| member.pattern.matches(&event.channel));
         let Some(member) = member else { return };
-        let mark = Mark::before(event, member);
+        let mark = Mark::before(member, &event.channel, event.seq, event.position, event.prev);
         if self.tells(member, &mark, event.prev) {
             items.push(self.gap_at(member, mark, true));
         }
@@ -212,7 +218,11 @@ impl Half {
                     marks.push(Mark::trimmed(&channel.name, head.trimmed_to, head.first_seq));
                 }
                 // What is gone below an event that only a later page will hold must not wait for it.
-                marks.extend(channel.next_after(self.place).map(|next| Mark::before(&next, member)));
+                marks.extend(
+                    channel
+                        .next_after(self.place)
+                        .map(|next| Mark::before(member, &next.channel, next.seq, next.position, next.prev)),
+                );
             }
             Kind::Prefix { prefix, .. } => {
                 let index = member.space.index();
@@ -328,13 +338,19 @@ impl Mark {
         Self { at, of: Some((channel.clone(), first_seq)), reason: GapReason::Trimmed, of_others: false }
     }
 
-    /// What is gone if `event` is the first of its channel that a reader finds.
-    pub(crate) fn before(event: &Event, member: &Member) -> Self {
-        let first = member.space.options.forgettable && event.seq == event.position.number();
+    /// What is gone if the event with this number is the first of its channel that a reader finds.
+    pub(crate) fn before(
+        member: &Member,
+        channel: &ChannelName,
+        seq: u64,
+        position: Position,
+        prev: Position,
+    ) -> Self {
+        let first = member.space.options.forgettable && seq == position.number();
         let reason = if first { GapReason::Forgotten } else { GapReason::Trimmed };
         // The numbers of a channel that had every position since its first equal them too.
-        let of_others = first && event.prev.number().checked_add(1) != Some(event.seq);
-        Self { at: event.prev, of: Some((event.channel.clone(), event.seq)), reason, of_others }
+        let of_others = first && prev.number().checked_add(1) != Some(seq);
+        Self { at: prev, of: Some((channel.clone(), seq)), reason, of_others }
     }
 }
 
@@ -371,7 +387,9 @@ impl Member {
             Kind::Prefix { prefix, .. } => {
                 let index = self.space.index();
                 let mut changed = index.as_ref()?.changed(prefix, place.max(self.floor));
-                for (_, channel) in changed.by_ref().take(CHANNELS_PER_LOOK_MAX) {
+                // Signals are nowhere but in memory.
+                let most = if self.is_signal() { usize::MAX } else { CHANNELS_PER_LOOK_MAX };
+                for (_, channel) in changed.by_ref().take(most) {
                     collect(channel)?;
                 }
                 changed.next().is_none().then_some(())

@@ -302,6 +302,15 @@ impl Life {
         channels.retain(|_, channel| Arc::strong_count(channel) > 1 || channel.head().is_some());
     }
 
+    /// Leaves out events that are trimmed by now.
+    pub(crate) fn retain_kept(&self, events: &mut Vec<Arc<Event>>) {
+        let channels = self.channels.lock();
+        events.retain(|event| {
+            let head = channels.get(&event.channel).and_then(|channel| channel.head());
+            head.is_none_or(|head| event.position > head.trimmed_to)
+        });
+    }
+
     /// Channels known at the moment.
     pub(crate) fn known(&self) -> usize {
         self.channels.lock().len()

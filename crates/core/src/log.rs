@@ -169,7 +169,7 @@ impl Log {
         for draft in drafts {
             loaded.push((life.channel(&draft.channel).await?, draft));
         }
-        let outcome = self.appender.push(loaded, from, now)?;
+        let outcome = self.appender.push(life, loaded, from, now)?;
         let published = outcome.await.unwrap_or(Err(Error::Unavailable))?;
         self.counts.published.fetch_add(published.len() as u64, Ordering::Relaxed);
         Ok(published)
@@ -225,11 +225,14 @@ impl Log {
 
     /// Everything visible first, then the head, then the acknowledgements, then the readers.
     fn news(&self, life: &Life, changes: Vec<Change>, head: Position) -> Vec<(Arc<Channel>, Position, u64)> {
-        let told: Vec<(ChannelName, u64)> =
-            if self.appender.is_ahead() { changes.iter().filter_map(event_of).collect() } else { Vec::new() };
+        let told: Vec<(ChannelName, Option<u64>)> =
+            if self.appender.is_ahead() { changes.iter().filter_map(told).collect() } else { Vec::new() };
         let applied = life.apply(changes, head);
         for (channel, seq) in told {
-            self.appender.followed(&channel, seq);
+            match seq {
+                Some(seq) => self.appender.followed(&channel, seq),
+                None => self.appender.forgotten(&channel),
+            }
         }
         self.appender.head_moved(head);
         for watch in applied.watches {
@@ -268,10 +271,12 @@ impl Log {
     }
 }
 
-fn event_of(change: &Change) -> Option<(ChannelName, u64)> {
+/// The channel that `change` moves, and the number it moved to; `None` if it is gone.
+fn told(change: &Change) -> Option<(ChannelName, Option<u64>)> {
     match change {
-        Change::Event(stored) => Some((stored.channel.clone(), stored.seq)),
-        _ => None,
+        Change::Event(stored) => Some((stored.channel.clone(), Some(stored.seq))),
+        Change::Forgotten { channel, .. } => Some((channel.clone(), None)),
+        Change::Trimmed { .. } => None,
     }
 }
 

@@ -107,8 +107,8 @@ pub struct Truth {
     pub epoch: Epoch,
     /// By position.
     pub facts: Vec<Fact>,
-    /// Positions that were ever a namespace's mark of forgotten channels.
-    pub marks: Vec<Position>,
+    /// Namespaces with positions that were ever their mark of forgotten channels.
+    pub marks: Vec<(String, Position)>,
     /// Counts what is written down.
     pub clock: u64,
     /// Removals that the store has been asked for and has not answered.
@@ -294,14 +294,14 @@ impl Store for Recorded {
             {
                 let mut truth = self.truth.lock().unwrap();
                 let last = truth.last(&channel).map(|fact| fact.stored.position);
-                truth.marks.extend(last);
+                truth.marks.extend(last.map(|last| (channel.namespace().to_owned(), last)));
                 truth.remove(&channel, Position::END, false);
             }
             self.dawdle().await;
             let mark = self.inner.forget(&channel).await;
             if let Ok(mark) = &mark {
                 let mut truth = self.truth.lock().unwrap();
-                truth.marks.push(*mark);
+                truth.marks.push((channel.namespace().to_owned(), *mark));
                 truth.remove(&channel, Position::END, true);
             }
             self.dawdle().await;

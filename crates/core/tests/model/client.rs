@@ -246,6 +246,8 @@ impl Client {
             if !self.set.iter().any(|own| own.log == log && own.joining.is_none()) {
                 // The feed of this log is over; what joins later begins another one.
                 self.feed.remove(&(log, false));
+                let epoch = world.truth(log).lock().unwrap().epoch;
+                self.in_feed.retain(|(own, _)| *own != epoch);
             }
         }
     }
@@ -290,7 +292,7 @@ impl Client {
         world
             .tell(|| format!("{}: {:?} then {:?} backlog {in_backlog}", self.number, item.what, item.cursor));
         match &item.what {
-            What::Event(event) => self.take_event(world, event, in_backlog),
+            What::Event(event) => self.take_event(world, event, item, in_backlog),
             What::Gap(gap) => self.take_gap(world, gap, in_backlog),
             What::CaughtUp => {
                 assert!(!self.caught_up, "caught up twice");
@@ -325,7 +327,7 @@ impl Client {
         std::mem::replace(last, at)
     }
 
-    fn take_event(&mut self, world: &World, event: &Event, in_backlog: bool) {
+    fn take_event(&mut self, world: &World, event: &Event, item: &Item, in_backlog: bool) {
         let truth = world.truth(event.log).lock().unwrap();
         let key = (event.epoch, event.position);
         assert_eq!(event.epoch, truth.epoch);
@@ -339,7 +341,12 @@ impl Client {
         assert!(in_backlog || !owed || event.signal, "{event:?} before the gap of the epoch");
         self.step(event.log, event.position, in_backlog);
         if !in_backlog {
-            assert!(self.in_feed.insert(key), "{event:?} came twice on one feed");
+            assert!(!self.in_feed.contains(&key), "{event:?} came twice on one feed");
+            let part = item.cursor.as_ref().map_or(event.part(), |cursor| cursor.part(event.log).unwrap());
+            // One that shares its place with a gap does not move the cursor: it may come again if that was not taken.
+            if part.position == event.position {
+                self.in_feed.insert(key);
+            }
         }
         if !self.delivered.insert(key) {
             return;
@@ -382,9 +389,9 @@ impl Client {
                     self.owed.remove(index);
                 }
                 // Who has joined such a feed at its base is told as well.
-                let mut of_log = self.set.iter().filter(|asked| asked.log == log);
-                let known = of_log.clone().any(|asked| asked.pattern == gap.of)
-                    && of_log.any(|asked| matches!(asked.from, From::Epoch));
+                let held = self.cursor.as_ref().and_then(|cursor| cursor.part(log));
+                let known = self.set.iter().any(|asked| asked.log == log && asked.pattern == gap.of)
+                    && held.is_some_and(|part| part.epoch != epoch);
                 assert!(known, "{gap:?} without a reason");
             }
             assert_eq!(at, Position::START, "the base of a fresh log is 0");
@@ -398,7 +405,8 @@ impl Client {
         };
         let gone = |fact: &&Fact| fact.removed.is_some() && fact.stored.position > lower && wanted(fact);
         let space = world.space(gap.of.namespace());
-        let conservative = gap.reason == GapReason::Forgotten && truth.marks.contains(&at);
+        let conservative = gap.reason == GapReason::Forgotten
+            && truth.marks.iter().any(|(space, mark)| *space == gap.of.namespace() && *mark == at);
         assert!(!space.signal, "a gap of signals");
         match &gap.of {
             Pattern::Channel(channel) => {
@@ -477,7 +485,9 @@ impl Client {
         };
         // The gap stands where the last one gone stood; it is still to come.
         let mut above = truth.of(&fact.stored.channel).filter(|other| other.stored.position > up_to);
-        if above.any(|other| other.removed.is_some()) {
+        let space = fact.stored.channel.namespace();
+        let mut marks = truth.marks.iter().filter(|(own, mark)| own == space && *mark > up_to);
+        if above.any(|other| other.removed.is_some()) || marks.next().is_some() {
             return;
         }
         let until = self.excused.get(&(truth.epoch, fact.stored.channel.clone())).copied().unwrap_or(0);

@@ -317,7 +317,7 @@ pub(crate) fn place(truth: &Truth, part: Option<sosik_core::Part>) -> Option<Pos
     part.filter(|part| part.epoch == truth.epoch).map(|part| part.position)
 }
 
-const STORY_LINES: usize = 60;
+const STORY_LINES: usize = 400;
 const CLIENTS_MAX: usize = 5;
 /// Two logs, two forgettable namespaces, one of signals.
 pub(crate) const SPACES: &[&str] = &["disk", "shot", "room", "game", "typing"];
