@@ -14,7 +14,7 @@ pub(crate) struct HistoryArgs {
     /// Only events before this cursor
     #[arg(long, value_name = "CURSOR")]
     before: Option<String>,
-    /// At most this many events
+    /// At most this many events, 1 to 256
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: u64,
     /// Print frames as they came, one JSON object per line

@@ -109,7 +109,7 @@ impl Client {
         answers.into_iter().map(|down| answered(down).and_then(Published::new)).collect()
     }
 
-    /// Reads events of one channel that the server still has, at most `limit` (1 to 1,000). Errors: [`Error::Refused`]
+    /// Reads events of one channel that the server still has, at most `limit` (1 to 256). Errors: [`Error::Refused`]
     /// and those of the network.
     pub async fn history(&self, channel: &str, from: History, limit: u64) -> Result<HistoryPage, Error> {
         let limit = limit.to_string();

@@ -1,0 +1,126 @@
+//! The commands, as typed.
+
+use sosik_client::Transport;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+
+use crate::server::{Server, signal, within};
+
+// Mutants: `--name` not sent; blank lines published; `--text` parsed as JSON; history printed newest first.
+#[tokio::test]
+async fn what_is_published_is_in_the_history() {
+    let server = Server::start().await;
+    let said = server.run(&["publish", "demo:a", "{ \"n\": 1 }", "--name", "say"], "").await;
+    assert_eq!((said.code, &*said.out), (0, "demo:a 1 memory\n"), "{said:?}");
+    let said = server.run(&["publish", "demo:a", "-"], "2\n\n[3]\n").await;
+    assert_eq!((said.code, &*said.out), (0, "demo:a 2 memory\ndemo:a 3 memory\n"), "{said:?}");
+    let said = server.run(&["publish", "--text", "demo:a", "say \"hi\""], "").await;
+    assert_eq!(said.code, 0, "{said:?}");
+    let said = server.run(&["publish", "demo:a", "-5"], "").await;
+    assert_eq!(said.code, 0, "{said:?}");
+    let read = server.run(&["history", "demo:a"], "").await;
+    let expected =
+        "demo:a 1 say {\"n\":1}\ndemo:a 2 2\ndemo:a 3 [3]\ndemo:a 4 \"say \\\"hi\\\"\"\ndemo:a 5 -5\n";
+    assert_eq!((read.code, &*read.out), (0, expected), "{read:?}");
+    let page = server.run(&["history", "demo:a", "--limit", "2", "--json"], "").await;
+    assert!(page.out.starts_with("{\"type\":\"event\",\"channel\":\"demo:a\""), "{page:?}");
+    let before = page.err.trim().rsplit(' ').next().unwrap();
+    let page = server.run(&["history", "demo:a", "--limit", "2", "--before", before], "").await;
+    assert_eq!(page.out, "demo:a 2 2\ndemo:a 3 [3]\n");
+}
+
+// Mutant: any of the exit codes exchanged -> scripts cannot tell a typing error from a server that is down.
+#[tokio::test]
+async fn exit_codes_say_whose_fault_it_was() {
+    let mut server = Server::start().await;
+    for (args, code, text) in [
+        (&["publish", "demo:a", "{n:1}"][..], 2, "sosik publish demo:a '{\"text\":\"hello\"}'"),
+        (&["publish", "demo:a"], 2, "Usage"),
+        (
+            &["follow", "demo:a", "--transport", "carrier_pigeon"],
+            2,
+            "poll, long_poll, stream, sse, websocket, tcp",
+        ),
+        (&["follow", "demo:a", "--after", "start", "--last", "1"], 2, "cannot be used with"),
+        (&["follow", "demo:a", "--server", "https://localhost"], 2, "TLS"),
+        (&["publish", "closed:a", "1"], 3, "sosik.toml"),
+        (&["follow", "closed:a"], 3, "sosik.toml"),
+        (&["follow", "demo:a", "--after", "nonsense"], 3, "cursor"),
+    ] {
+        let ended = server.run(args, "").await;
+        assert_eq!(ended.code, code, "{args:?}: {ended:?}");
+        assert!(ended.err.contains(text), "{args:?}: {ended:?}");
+    }
+    server.http = "http://127.0.0.1:1".into();
+    let ended = server.run(&["history", "demo:a"], "").await;
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.err.contains("sosik serve --demo"), "{ended:?}");
+}
+
+// Mutants: Ctrl-C kills -> no exit code and no cursor; lines kept in a buffer -> nothing is read before the end.
+#[tokio::test]
+async fn follow_prints_over_every_transport_and_ends_well_on_ctrl_c() {
+    let server = Server::start().await;
+    server.run(&["publish", "demo:a", "-"], "1\n2\n").await;
+    for transport in Transport::ALL {
+        let args = ["follow", "demo:a", "demo:b", "--last", "2", "--transport", transport.name()];
+        let mut child = server.command(&args).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        for expected in ["demo:a 1 1", "demo:a 2 2"] {
+            assert_eq!(within(lines.next_line()).await.unwrap().unwrap(), expected, "{transport}");
+        }
+        signal(&child, "INT").await;
+        let ended = within(child.wait_with_output()).await.unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{transport}");
+        let err = String::from_utf8(ended.stderr).unwrap();
+        assert!(err.contains(&format!("connected over {transport}")) && err.contains("--after 1"), "{err}");
+    }
+}
+
+// Mutant: a failed write unwrapped -> a panic and code 101 behind every `| head`.
+#[tokio::test]
+async fn a_reader_that_goes_away_is_no_failure() {
+    let server = Server::start().await;
+    let lines: String = (0..2_000).map(|n| format!("{n}\n")).collect();
+    assert_eq!(server.run(&["publish", "demo:a", "-"], &lines).await.code, 0);
+    for args in [&["follow", "demo:a", "--after", "start"][..], &["history", "demo:a", "--limit", "256"]] {
+        let mut child = server.command(args).spawn().unwrap();
+        let mut out = child.stdout.take().unwrap();
+        out.read_exact(&mut [0; 10]).await.unwrap();
+        drop(out);
+        let ended = within(child.wait_with_output()).await.unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{args:?}");
+        let err = String::from_utf8(ended.stderr).unwrap();
+        assert!(!err.contains("panic") && !err.contains("pipe"), "{args:?}: {err}");
+    }
+}
+
+// Mutant: notes for people printed among the frames -> a line is no JSON.
+#[tokio::test]
+async fn json_output_is_nothing_but_frames() {
+    let server = Server::start().await;
+    server.run(&["publish", "demo:a", "-"], "1\n2\n").await;
+    let mut child = server.command(&["follow", "demo:a", "--after", "start", "--json"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut kinds = Vec::new();
+    while kinds.len() < 3 {
+        let line = within(lines.next_line()).await.unwrap().unwrap();
+        let frame: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert!(frame["cursor"].is_string(), "{frame}");
+        kinds.push(frame["type"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(kinds, ["event", "event", "caught_up"]);
+    signal(&child, "INT").await;
+    within(child.wait()).await.unwrap();
+}
+
+// Mutant: SIGTERM kills before the goodbyes -> the follow is told a cut and not a goodbye.
+#[tokio::test]
+async fn a_server_that_goes_down_says_so() {
+    let server = Server::start().await;
+    let mut child = server.command(&["follow", "demo:a", "--transport", "tcp"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert_eq!(within(lines.next_line()).await.unwrap().unwrap(), "sosik: connected over tcp");
+    server.terminate().await;
+    let line = within(lines.next_line()).await.unwrap().unwrap();
+    assert!(line.starts_with("sosik: goodbye 4101 drain; again in"), "{line}");
+}

@@ -1,0 +1,7 @@
+//! The binary as people run it, and its server under the client.
+
+#![allow(clippy::unwrap_used)]
+
+mod changes;
+mod commands;
+mod server;
