@@ -150,8 +150,8 @@ pub fn pump(
     Pumped::Again
 }
 
-/// Writes a page in one go. A frame that was begun belongs to the peer: its rest goes into the outbox, and the reader
-/// goes on behind it.
+/// Writes a page in one go. A frame that was begun belongs to the peer: its rest goes into the outbox, with the frames
+/// that are tied to it, and the reader goes on behind them.
 fn write_page(
     reader: &mut Reader,
     page: &Page,
@@ -171,13 +171,13 @@ fn write_page(
         Wrote::Closed => return Some(Pumped::Closed),
     };
     tally.bytes += wrote;
-    let mut taken = 0;
+    let (mut taken, mut tied) = (0, false);
     for (item, pieces) in page.items.iter().zip(frames) {
         let length: usize = pieces.iter().map(Bytes::len).sum();
-        if wrote == 0 && length > 0 {
+        if wrote == 0 && length > 0 && !tied {
             break;
         }
-        taken += 1;
+        (taken, tied) = (taken + 1, item.is_tied_to_next());
         match &item.what {
             What::Event(_) => tally.events += 1,
             What::Gap(gap) => tally.gaps.push(gap.reason),

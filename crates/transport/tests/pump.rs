@@ -1,0 +1,93 @@
+//! The pump against peers that take a few bytes at a time.
+#![allow(clippy::unwrap_used)]
+
+use std::{io::IoSlice, sync::Arc};
+
+use sosik_core::{
+    ChannelName, Draft, Epoch, Grant, LogId, Namespace, Node, NodeOptions, Pattern, Reader, Start, Store, Verb, Verbs,
+};
+use sosik_testkit::Memory;
+use sosik_transport::{
+    Sweep,
+    form::Form,
+    pump::{Outbox, Peer, Pumped, Tally, Wrote, pump},
+};
+
+/// Takes `room` bytes, then blocks until it is given room again.
+struct Narrow {
+    taken: Vec<u8>,
+    room: usize,
+}
+
+impl Peer for Narrow {
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> Wrote {
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(self.room).collect();
+        self.room -= bytes.len();
+        self.taken.extend_from_slice(&bytes);
+        if bytes.is_empty() { Wrote::Blocked } else { Wrote::Bytes(bytes.len()) }
+    }
+}
+
+async fn node(epoch: u64) -> Arc<Node> {
+    let stores = [epoch, epoch + 1].map(|bits| Arc::new(Memory::new(Epoch::new(bits))) as Arc<dyn Store>);
+    let options = NodeOptions::new(vec![Namespace::new("room")], 1);
+    let node = Node::open(options, stores, Sweep::new(1)).await.unwrap();
+    let log = node.log(LogId::Memory).clone();
+    #[allow(clippy::disallowed_methods)]
+    tokio::spawn(async move { log.run().await });
+    node
+}
+
+fn grant() -> Grant {
+    Grant::anonymous([(Pattern::parse("room:*").unwrap(), Verbs::from_iter(Verb::ALL))])
+}
+
+async fn read(node: &Arc<Node>, set: &[String], start: Start) -> Reader {
+    let set: Vec<_> = set.iter().map(|text| Pattern::parse(text).unwrap()).collect();
+    node.read(grant(), &set, start, 1).await.unwrap()
+}
+
+/// Pumps with `room` bytes at a time until nothing follows.
+fn drain(reader: &mut Reader, room: usize) -> (String, Tally) {
+    let (mut peer, mut outbox, mut tally) = (Narrow { taken: Vec::new(), room: 0 }, Outbox::default(), Tally::default());
+    for _ in 0..1_000_000 {
+        peer.room = room;
+        match pump(reader, &mut outbox, &Form::Lines, &mut peer, 1, &mut tally) {
+            Pumped::Idle => return (String::from_utf8(peer.taken).unwrap(), tally),
+            Pumped::Blocked | Pumped::Again => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("it never ends");
+}
+
+// Mutant: the rest of a half-written frame dropped in `write_page` -> lines are torn.
+// Mutant: `took` with one item fewer -> the half-written event comes twice.
+#[tokio::test]
+async fn a_peer_that_takes_any_number_of_bytes_gets_every_frame_whole_and_once() {
+    let node = node(1).await;
+    for i in 1..=40 {
+        let channel = ChannelName::parse(if i % 2 == 0 { "room:a" } else { "room:b" }).unwrap();
+        let draft = Draft::json(channel, format!("\"{}\"", "x".repeat(i * 7)));
+        node.publish(&grant(), vec![draft], 1).await.unwrap();
+    }
+    let set = ["room:a", "room:b"].map(str::to_owned);
+    let (whole, tally) = drain(&mut read(&node, &set, Start::Beginning).await, usize::MAX);
+    assert_eq!((whole.lines().count(), tally.events), (41, 40));
+    for room in [1, 2, 7, 100, 1000, 5000] {
+        let (pieces, tally) = drain(&mut read(&node, &set, Start::Beginning).await, room);
+        assert_eq!((pieces == whole, tally.events), (true, 40), "with {room} bytes at a time");
+    }
+}
+
+// Mutant: `is_tied_to_next` always false -> the first gaps are told again for ever.
+#[tokio::test]
+async fn gaps_at_one_place_are_told_once_each_however_narrow_the_peer() {
+    let set: Vec<String> = (0..300).map(|i| format!("room:{i}")).collect();
+    let old = node(1).await;
+    let cursor = read(&old, &set, Start::Now).await.cursor().unwrap();
+    let new = node(7).await;
+    let (text, tally) = drain(&mut read(&new, &set, Start::After(cursor)).await, 1_000);
+    assert_eq!(tally.gaps.len(), 300);
+    assert_eq!(text.lines().filter(|line| line.contains("\"reason\":\"epoch\"")).count(), 300);
+}
