@@ -315,3 +315,6 @@ fn set_id(up: &mut Up, id: u64) {
 const HELD_MAX: usize = 64;
 /// The same while a call waits for its answer.
 const HELD_MAX_IN_CALL: usize = 8_192;
+
+#[cfg(test)]
+mod tests;

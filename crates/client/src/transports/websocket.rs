@@ -1,6 +1,8 @@
 //! `websocket`: subprotocol `sosik.v1.json` or `sosik.v1.bin`.
 
-use std::{borrow::Cow, collections::VecDeque, sync::Arc};
+mod counted;
+
+use std::{borrow::Cow, collections::VecDeque, future::poll_fn, sync::Arc, task::Poll};
 
 use futures_util::{SinkExt, StreamExt};
 use http::{StatusCode, Uri, header};
@@ -9,7 +11,6 @@ use sosik_wire::{
     decode::{self, FRAME_BYTES_MAX},
     goodbye::Class,
 };
-use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{
@@ -18,6 +19,7 @@ use tokio_tungstenite::{
     },
 };
 
+use self::counted::Counted;
 use super::{Carrier, News, two_way};
 use crate::{
     error::Error,
@@ -30,7 +32,7 @@ use crate::{
 /// The socket and the messages that came over it.
 #[derive(Debug)]
 pub(crate) struct WebSocket {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Counted>,
     came: VecDeque<Down>,
     format: Format,
 }
@@ -51,8 +53,9 @@ impl Carrier for WebSocket {
             .read_buffer_size(READ_BYTES)
             .max_message_size(Some(FRAME_BYTES_MAX))
             .max_frame_size(Some(FRAME_BYTES_MAX));
-        let (socket, response) =
-            client_async_with_config(request, socket, Some(config)).await.map_err(|error| refused(&error))?;
+        let (socket, response) = client_async_with_config(request, Counted::new(socket), Some(config))
+            .await
+            .map_err(|error| refused(&error))?;
         let spoken = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
         if spoken.is_none_or(|spoken| spoken != protocol) {
             return Err(Error::Unexpected(format!("it does not speak {protocol} over WebSocket")));
@@ -65,7 +68,14 @@ impl Carrier for WebSocket {
     }
 
     async fn more(&mut self) -> Result<(), Error> {
-        let message = self.socket.next().await;
+        let before = self.socket.get_ref().bytes();
+        let next = poll_fn(|cx| match self.socket.poll_next_unpin(cx) {
+            // Part of a message: a sign of life.
+            Poll::Pending if self.socket.get_ref().bytes() != before => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(message) => Poll::Ready(Some(message)),
+        });
+        let Some(message) = next.await else { return Ok(()) };
         let message = message.ok_or_else(|| Error::Lost("the socket ended".to_owned()))?;
         match message.map_err(lost)? {
             Message::Text(text) => self.came.push_back(decode::json(text.as_bytes())?),
@@ -142,3 +152,46 @@ fn lost(error: tungstenite::Error) -> Error {
 }
 
 const READ_BYTES: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+    use super::*;
+    use crate::{options::Options, start::Start};
+
+    // Mutant: `more` waits for whole messages -> hangs, and a large message over a slow link looks like silence.
+    #[tokio::test]
+    async fn part_of_a_message_is_a_sign_of_life() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let http = format!("http://{}", listener.local_addr().unwrap());
+        let to = Arc::new(Target::new(Options { http, ..Options::default() }).unwrap());
+        let ask = Ask { channels: ["room:1".to_owned()].into(), from: Start::Now };
+        #[allow(clippy::result_large_err, reason = "the signature is tungstenite's")]
+        let choose = |_: &tungstenite::handshake::server::Request,
+                      mut response: tungstenite::handshake::server::Response| {
+            response
+                .headers_mut()
+                .insert(header::SEC_WEBSOCKET_PROTOCOL, http::HeaderValue::from_static("sosik.v1.json"));
+            Ok(response)
+        };
+        let accept = async {
+            let (socket, _) = listener.accept().await.unwrap();
+            tokio_tungstenite::accept_hdr_async(socket, choose).await.unwrap()
+        };
+        let (mut peer, own) = tokio::join!(accept, WebSocket::open(to, ask));
+        let mut own = own.unwrap();
+        let message =
+            sosik_wire::Encoding::WebSocketText.frame(&Down::error(None, sosik_wire::Code::Internal, "x"));
+        let (first, rest) = message.split_at(9);
+        peer.get_mut().write_all(first).await.unwrap();
+        own.more().await.unwrap();
+        assert!(own.next().unwrap().is_none());
+        peer.get_mut().write_all(rest).await.unwrap();
+        while own.came.is_empty() {
+            own.more().await.unwrap();
+        }
+        assert_eq!(own.came[0].type_name(), "error");
+    }
+}
