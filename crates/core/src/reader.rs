@@ -66,6 +66,18 @@ pub struct Item {
     part: Option<Part>,
 }
 
+impl Item {
+    /// Whether the next item stands at the same place, so that no cursor lies between the two: a page must not be cut
+    /// here, or the reader would come back to the first of them for ever.
+    pub fn is_tied_to_next(&self) -> bool {
+        match &self.what {
+            What::Event(event) => self.part.is_some_and(|part| part != event.part()),
+            What::Gap(gap) => self.part.is_some_and(|part| part != gap.part),
+            What::CaughtUp | What::Joined(_) => false,
+        }
+    }
+}
+
 /// Kinds of items.
 #[derive(Debug)]
 pub enum What {
