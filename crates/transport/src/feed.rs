@@ -67,7 +67,7 @@ impl Feed {
             hub: hub.clone(),
             outbox: Outbox::default(),
             form,
-            open: Open::new(hub, transport),
+            open: Open::new(&hub.figures, transport),
             seat: hub.sweep.sit(),
             reading: Reading::Nothing,
             generation: u64::MAX,

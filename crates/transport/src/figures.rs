@@ -8,8 +8,6 @@ use std::sync::{
 use sosik_core::GapReason;
 use sosik_wire::TransportName as Transport;
 
-use crate::hub::Hub;
-
 /// Counters since the start, and what is open now. Never labelled by channel or user.
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -53,27 +51,27 @@ impl Figures {
 /// Counts as open from its making to its drop.
 #[derive(Debug)]
 pub(crate) struct Open {
-    hub: Arc<Hub>,
+    figures: Arc<Figures>,
     transport: Transport,
 }
 
 impl Open {
-    pub(crate) fn new(hub: &Arc<Hub>, transport: Transport) -> Self {
-        let figures = hub.figures.of(transport);
-        figures.open.fetch_add(1, Ordering::Relaxed);
-        figures.opened.fetch_add(1, Ordering::Relaxed);
-        Self { hub: hub.clone(), transport }
+    pub(crate) fn new(figures: &Arc<Figures>, transport: Transport) -> Self {
+        let own = figures.of(transport);
+        own.open.fetch_add(1, Ordering::Relaxed);
+        own.opened.fetch_add(1, Ordering::Relaxed);
+        Self { figures: figures.clone(), transport }
     }
 
     pub(crate) fn delivered(&self, events: u64) {
         if events > 0 {
-            self.hub.figures.of(self.transport).deliveries.fetch_add(events, Ordering::Relaxed);
+            self.figures.of(self.transport).deliveries.fetch_add(events, Ordering::Relaxed);
         }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.hub.figures.of(self.transport).open.fetch_sub(1, Ordering::Relaxed);
+        self.figures.of(self.transport).open.fetch_sub(1, Ordering::Relaxed);
     }
 }

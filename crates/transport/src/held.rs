@@ -20,7 +20,7 @@ pub(crate) async fn answer(
     hints: Hints,
     cache: &'static str,
 ) -> Result<(Response, String), Refused> {
-    let open = Open::new(hub, transport);
+    let open = Open::new(&hub.figures, transport);
     let mut held = Held { answer: Answer::new(), events: 0, more: false };
     let mut seat = hub.sweep.sit();
     seat.follow(reader.watches());

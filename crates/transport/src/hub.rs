@@ -7,15 +7,7 @@ use std::sync::{
 
 use sosik_core::{Grant, Node};
 
-use crate::{figures::Figures, sweep::Sweep};
-
-/// Where the time comes from; only the server knows a real clock.
-pub trait Clock: Send + Sync + std::fmt::Debug + 'static {
-    /// Milliseconds since 1970-01-01 UTC: for events and grants.
-    fn wall_ms(&self) -> u64;
-    /// Milliseconds since some start, never falling: for heartbeats and deadlines.
-    fn steady_ms(&self) -> u64;
-}
+use crate::{clock::Clock, figures::Figures, sweep::Sweep};
 
 /// What an operator may set for all transports. The defaults are in [`Settings::default`].
 #[derive(Debug, Clone)]
@@ -75,7 +67,7 @@ pub struct Hub {
     /// What the operator set.
     pub settings: Settings,
     /// What happened so far.
-    pub figures: Figures,
+    pub figures: Arc<Figures>,
     draining: AtomicBool,
 }
 
@@ -87,7 +79,7 @@ impl Hub {
             sweep,
             clock,
             settings,
-            figures: Figures::default(),
+            figures: Arc::default(),
             draining: AtomicBool::new(false),
         })
     }

@@ -4,6 +4,7 @@
 //! ends after one batch. Everything else is shared.
 
 mod body;
+mod clock;
 mod duplex;
 mod feed;
 mod figures;
@@ -27,8 +28,9 @@ use std::sync::Arc;
 use axum::routing::MethodRouter;
 use sosik_wire::TransportName;
 
+pub use clock::Clock;
 pub use figures::{Figures, TransportFigures};
-pub use hub::{Caller, Clock, Hub, Settings};
+pub use hub::{Caller, Hub, Settings};
 pub use sweep::{Seat, Sweep};
 
 /// The paths of all HTTP transports, of sending and of history. Each request must carry a [`Caller`] in its extensions.

@@ -19,7 +19,7 @@ use slab::Slab;
 use sosik_core::{Herald, WatchId};
 use tokio::sync::Notify;
 
-use crate::hub::Clock;
+use crate::clock::Clock;
 
 /// All shards of a node: its herald.
 #[derive(Debug)]

@@ -4,7 +4,8 @@
 use std::{io::IoSlice, sync::Arc};
 
 use sosik_core::{
-    ChannelName, Draft, Epoch, Grant, LogId, Namespace, Node, NodeOptions, Pattern, Reader, Start, Store, Verb, Verbs,
+    ChannelName, Draft, Epoch, Grant, LogId, Namespace, Node, NodeOptions, Pattern, Reader, Start, Store,
+    Verb, Verbs,
 };
 use sosik_testkit::Memory;
 use sosik_transport::{
@@ -49,7 +50,8 @@ async fn read(node: &Arc<Node>, set: &[String], start: Start) -> Reader {
 
 /// Pumps with `room` bytes at a time until nothing follows.
 fn drain(reader: &mut Reader, room: usize) -> (String, Tally) {
-    let (mut peer, mut outbox, mut tally) = (Narrow { taken: Vec::new(), room: 0 }, Outbox::default(), Tally::default());
+    let (mut peer, mut outbox, mut tally) =
+        (Narrow { taken: Vec::new(), room: 0 }, Outbox::default(), Tally::default());
     for _ in 0..1_000_000 {
         peer.room = room;
         match pump(reader, &mut outbox, &Form::Lines, &mut peer, 1, &mut tally) {
