@@ -88,7 +88,8 @@ async fn say(stream: &mut TcpStream, text: &[u8]) {
     stream.write_all(&[&[0x81, 0x80 | length, 0, 0, 0, 0], text].concat()).await.unwrap();
 }
 
-// Mutant: `Stalling` that never times out -> the writes below block for ever.
+// Mutant: sockets opened without `stall_ms`, neither in `Stalling` nor as TCP_USER_TIMEOUT -> the writes block for ever.
+// Either of the two alone closes this one; that `Stalling` does is shown beside it.
 #[tokio::test]
 async fn a_peer_that_takes_nothing_is_closed() {
     let running = server(|options| options.limits.stall_ms = 300).await;
@@ -144,7 +145,7 @@ async fn connections_beyond_the_limit_are_told_to_come_back() {
     .expect("the place of the closed one is free again");
 }
 
-// Mutants: the guard's own limits left out -> 200 within hyper's; hyper's left at their defaults -> 200 for 100 KiB.
+// Mutant: the guard's own limits left out -> 200 for what hyper still takes. Beyond that hyper says 431 without words.
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
     let running = server(|_| {}).await;
