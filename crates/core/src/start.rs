@@ -68,6 +68,8 @@ fn now_of(member: &Member) -> Position {
 pub(crate) async fn last(life: &Life, members: &mut [Member], count: u64) -> Result<Position, Error> {
     let mut lowest = None;
     for member in members.iter_mut() {
+        // Before the store is asked: what is forgotten meanwhile was asked for.
+        member.forgotten_floor = member.space.forgotten_to();
         let floor = match &member.kind {
             _ if member.is_signal() => None,
             Kind::Channel(channel) => {
@@ -76,7 +78,6 @@ pub(crate) async fn last(life: &Life, members: &mut [Member], count: u64) -> Res
             Kind::Prefix { .. } => Some(last_of_prefix(life, member, count).await?),
         };
         member.floor = floor.unwrap_or_else(|| now_of(member));
-        member.forgotten_floor = member.space.forgotten_to();
         lowest = lowest.into_iter().chain(floor).min();
     }
     Ok(lowest.unwrap_or_else(|| now(members)))

@@ -12,8 +12,8 @@ use sosik_core::{
     ChannelName, Draft, Epoch, Grant, Herald, LogId, Namespace, Node, NodeOptions, Pattern, Position, Store,
     Verb, Verbs, WatchId,
     store::{
-        Answer, AppendError, Appended, Batch, ChannelHead, Follow, NamespaceHead, Opened, Page, PageLimit,
-        Place, StoreError, Stored,
+        Answer, AppendError, Appended, Batch, ChannelHead, Follow, Followed, NamespaceHead, Opened, Page,
+        PageLimit, Place, StoreError, Stored,
     },
 };
 use tokio::task::JoinSet;
@@ -166,6 +166,8 @@ pub struct Recorded {
     pub truth: Arc<Mutex<Truth>>,
     /// Appends as this store was asked for them: how many entries each had.
     pub batches: Arc<Mutex<Vec<usize>>>,
+    /// The highest head that a follower was told.
+    pub told: Arc<Mutex<Position>>,
     rng: Arc<Mutex<Rng>>,
     dawdle: u8,
 }
@@ -173,7 +175,8 @@ pub struct Recorded {
 impl Recorded {
     /// `dawdle` is a chance in 256 to wait once, before and after each call.
     pub fn new(inner: Arc<dyn Store>, truth: Arc<Mutex<Truth>>, rng: Rng, dawdle: u8) -> Self {
-        Self { inner, truth, batches: Arc::default(), rng: Arc::new(Mutex::new(rng)), dawdle }
+        let (batches, told) = Default::default();
+        Self { inner, truth, batches, told, rng: Arc::new(Mutex::new(rng)), dawdle }
     }
 
     async fn dawdle(&self) {
@@ -213,7 +216,12 @@ impl Recorded {
 
 impl Store for Recorded {
     fn open(&self) -> Answer<'_, Result<Opened, StoreError>> {
-        self.inner.open()
+        Box::pin(async {
+            let opened = self.inner.open().await?;
+            let mut told = self.told.lock().unwrap();
+            *told = (*told).max(opened.head);
+            Ok(opened)
+        })
     }
 
     fn append(&self, batch: Batch) -> Answer<'_, Result<Appended, AppendError>> {
@@ -230,7 +238,7 @@ impl Store for Recorded {
     }
 
     fn follow(&self, after: Position) -> Box<dyn Follow> {
-        self.inner.follow(after)
+        Box::new(Listening { inner: self.inner.follow(after), told: self.told.clone() })
     }
 
     fn channel(&self, channel: &ChannelName) -> Answer<'_, Result<Option<ChannelHead>, StoreError>> {
@@ -326,5 +334,24 @@ impl Removing {
 impl Drop for Removing {
     fn drop(&mut self) {
         self.0.lock().unwrap().removing -= 1;
+    }
+}
+
+/// Writes down which heads are told.
+struct Listening {
+    inner: Box<dyn Follow>,
+    told: Arc<Mutex<Position>>,
+}
+
+impl Follow for Listening {
+    fn next(&mut self) -> Answer<'_, Followed> {
+        Box::pin(async {
+            let followed = self.inner.next().await;
+            if let Followed::News { head, .. } = &followed {
+                let mut told = self.told.lock().unwrap();
+                *told = (*told).max(*head);
+            }
+            followed
+        })
     }
 }

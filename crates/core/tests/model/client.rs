@@ -358,7 +358,7 @@ impl Client {
         for gone in truth.of(&event.channel).rev().skip_while(|fact| fact.stored.position >= event.position) {
             let key = (event.epoch, gone.stored.position);
             if self.delivered.contains(&key) || self.covered.contains(&key) {
-                break;
+                continue;
             }
             if gone.removed.is_some_and(|removed| removed <= until) {
                 self.covered.insert(key);
