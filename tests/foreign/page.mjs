@@ -7,13 +7,17 @@
 //   wait:EXPRESSION     wait until it is true, print {"step","value"}
 //   click:SELECTOR      click the element
 //   fill:SELECTOR=TEXT  type into the element; the selector ends at the last ` = ` when there is one, else at the first `=`
+//   press:KEY           a key, wherever the focus is
 //   select:SELECTOR=VALUE
 //   goto:URL            go on to another page
 //   reload:
 //   screenshot:PATH     the visible page as PNG
+//   size:WIDTHxHEIGHT   of the page, in CSS pixels (1280x800)
+//   scheme:dark         what the person prefers: light or dark
 //
 // Ends with 0 after the last step. A step that fails prints {"step","error"} and ends with 1. What the page logged and
-// what it threw goes to standard error. CHROMIUM names another browser; STEP_MS the patience of one step (15,000).
+// what it threw goes to standard error. CHROMIUM names another browser; STEP_MS the patience of one step (15,000);
+// PAGE_LANGUAGE what navigator.language says (en-GB).
 import { chromium } from 'playwright-core';
 
 const [url, ...steps] = process.argv.slice(2);
@@ -24,14 +28,19 @@ if (!url) {
 
 const doers = {
   eval: (page, code) => page.evaluate(code),
-  wait: async (page, code) => (await page.waitForFunction(code)).jsonValue(),
+  wait: until,
   click: (page, selector) => page.click(selector),
   fill: (page, text) => page.fill(...selectorAndText(text)),
+  press: (page, key) => page.keyboard.press(key),
   select: (page, text) => page.selectOption(...selectorAndText(text)),
   goto: async (page, to) => (await page.goto(to))?.status(), // no answer to speak of: data: and about:
   reload: async (page) => (await page.reload())?.status(),
   screenshot: async (page, path) => void (await page.screenshot({ path })),
+  size: (page, text) => page.setViewportSize(size(text)),
+  scheme: (page, colorScheme) => page.emulateMedia({ colorScheme }),
 };
+
+const STEP_MS = Number(process.env.STEP_MS ?? 15_000);
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -52,8 +61,11 @@ try {
 }
 
 async function run(browser) {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
-  page.setDefaultTimeout(Number(process.env.STEP_MS ?? 15_000));
+  const page = await browser.newPage({
+    viewport: { width: 1280, height: 800 },
+    locale: process.env.PAGE_LANGUAGE ?? 'en-GB',
+  });
+  page.setDefaultTimeout(STEP_MS);
   page.on('console', (message) => console.error(`page ${message.type()}: ${message.text()}`));
   page.on('pageerror', (error) => console.error(`page threw: ${error.message}`));
   for (const step of [`goto:${url}`, ...steps]) {
@@ -69,11 +81,25 @@ async function run(browser) {
   return 0;
 }
 
+// Playwright's own waiting evaluates text inside the page, which a strict policy of the page forbids.
+async function until(page, code) {
+  for (const end = Date.now() + STEP_MS; ; await page.waitForTimeout(20)) {
+    const value = await page.evaluate(code);
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`not true within ${STEP_MS} ms`);
+  }
+}
+
 function selectorAndText(text) {
   const spaced = text.lastIndexOf(' = ');
   const [at, width] = spaced < 0 ? [text.indexOf('='), 1] : [spaced, 3];
   if (at < 0) throw new Error('needs SELECTOR=TEXT');
   return [text.slice(0, at), text.slice(at + width)];
+}
+
+function size(text) {
+  const [width, height] = text.split('x').map(Number);
+  return { width, height };
 }
 
 function print(line) {

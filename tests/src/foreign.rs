@@ -28,9 +28,16 @@ pub async fn eventsource(url: &str, count: usize, last_event_id: Option<&str>) -
 /// # Errors
 /// When Python cannot be started or takes longer than [`PATIENCE`].
 pub async fn websocket(url: &str, hello: &str, subscribe: &str, count: usize) -> io::Result<Ran> {
-    let python = workspace::root().join(".cache/venv/bin/python");
-    run(Command::new(python).arg(script("websocket.py")).args([url, hello, subscribe, &count.to_string()]))
-        .await
+    run(python("websocket.py").args([url, hello, subscribe, &count.to_string()])).await
+}
+
+/// Publishes `text` in three fragments with Python's `websockets`, pings before and after it, and ends when both were
+/// answered: the frames as they came, then `{"pong": true}` twice.
+///
+/// # Errors
+/// When Python cannot be started or takes longer than [`PATIENCE`].
+pub async fn websocket_parts(url: &str, channel: &str, text: &str) -> io::Result<Ran> {
+    run(python("websocket_parts.py").args([url, channel, text])).await
 }
 
 /// Opens `url` in Chromium and does `steps` (`eval:…`, `wait:…`, `click:…`; all are in `page.mjs`).
@@ -40,7 +47,15 @@ pub async fn websocket(url: &str, hello: &str, subscribe: &str, count: usize) ->
 /// # Errors
 /// When node cannot be started or takes longer than [`PATIENCE`].
 pub async fn page(url: &str, steps: &[&str]) -> io::Result<Ran> {
-    run(node("page.mjs").arg(url).args(steps)).await
+    page_in("en-GB", url, steps).await
+}
+
+/// [`page`] for a person whose `navigator.language` is `language`.
+///
+/// # Errors
+/// As [`page`].
+pub async fn page_in(language: &str, url: &str, steps: &[&str]) -> io::Result<Ran> {
+    run(node("page.mjs").env("PAGE_LANGUAGE", language).arg(url).args(steps)).await
 }
 
 /// What a foreign client left behind.
@@ -80,6 +95,12 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 
 fn node(name: &str) -> Command {
     let mut command = Command::new("node");
+    command.arg(script(name));
+    command
+}
+
+fn python(name: &str) -> Command {
+    let mut command = Command::new(workspace::root().join(".cache/venv/bin/python"));
     command.arg(script(name));
     command
 }

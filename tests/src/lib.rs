@@ -1,4 +1,6 @@
-//! Helpers of the tests that cross crates: where the repository lies, and the clients that are not ours.
+//! Helpers of the tests that cross crates: where the repository lies, a server to try, and the clients that are not ours.
 
 pub mod foreign;
+pub mod process;
+pub mod server;
 pub mod workspace;

@@ -10,6 +10,7 @@ const BURST = { events: 50, pause_ms: 60 };
 const $ = (id) => document.getElementById(id);
 const tally = new Tally();
 let text = words[navigator.language.startsWith('ko') ? 'ko' : 'en'];
+let atEnd = true; // whether the newest line is in sight
 let repeatsBefore = 0; // repeats dropped before the change of transport that is going on
 
 const reader = new Reader([CHANNEL], {
@@ -25,26 +26,29 @@ const reader = new Reader([CHANNEL], {
     tally.gap(frame);
     add('gap', () => text[frame.reason]?.(frame.lost) ?? frame.reason);
   },
-  hole: (frame) => add('gap', () => text.hole(frame.seq)),
+  hole: (frame) => add('note', () => text.hole(frame.seq)),
   changed({ from, to, ms }) {
     const repeats = reader.repeats - repeatsBefore;
     add('change', () => text.changed(text[from], text[to], ms, repeats));
   },
-  failed: ({ transport, why, retry }) => add('gap', () => text[retry ? 'failed' : 'stopped'](text[transport], why)),
+  failed: ({ transport, why, retry }) => add('note', () => text[retry ? 'failed' : 'stopped'](text[transport], why)),
   state: () => requestAnimationFrame(draw),
 });
 
-/** One more line at the end of the list. It stays in sight for whoever has not scrolled away. */
+/** One more line at the end of the list. It is brought into sight, but for whoever has scrolled away. */
 function add(kind, content) {
   const feed = $('feed');
-  const atEnd = feed.scrollHeight - feed.scrollTop - feed.clientHeight < 40;
   const line = document.createElement('li');
   line.className = kind;
   line.append(part('said', content));
   feed.append(line);
   while (feed.children.length > LINES_MAX) feed.firstChild.remove();
-  if (atEnd) feed.scrollTop = feed.scrollHeight;
+  toEnd();
   return line;
+}
+
+function toEnd() {
+  if (atEnd) $('feed').scrollTop = $('feed').scrollHeight;
 }
 
 /** A piece of text. A function is asked again when the language changes. */
@@ -77,6 +81,7 @@ function draw() {
   };
   for (const [id, value] of Object.entries(shown)) if ($(id).textContent !== `${value}`) $(id).textContent = value;
   $('cursor').title = cursor;
+  document.querySelector(`[value=${next ?? name}]`).checked = true; // a change that failed goes back
   document.body.dataset.transport = next || down ? '' : name;
   document.body.dataset.verdict = tally.lost + tally.repeated ? 'bad' : 'good';
 }
@@ -122,10 +127,14 @@ $('say').addEventListener('submit', (event) => {
   $('text').value = '';
 });
 $('burst').addEventListener('click', burst);
-$('language').addEventListener('click', () => speak(text === words.ko ? 'en' : 'ko'));
+$('language').addEventListener('click', () => {
+  speak(text === words.ko ? 'en' : 'ko');
+  draw();
+});
+$('feed').addEventListener('scroll', ({ target }) => (atEnd = target.scrollHeight - target.scrollTop - target.clientHeight < 40));
+new ResizeObserver(toEnd).observe($('feed'));
 
 $('curl').textContent = `curl --json '{"channel":"${CHANNEL}","data":"hello"}' ${location.origin}/v1/publish\ncurl -N '${location.origin}/v1/sse?channel=${CHANNEL}&last=5'`;
 speak(text === words.ko ? 'ko' : 'en');
-document.querySelector('[value=sse]').checked = true; // not what the browser remembers from before a reload
 reader.use('sse');
 setInterval(draw, 1000);

@@ -2,7 +2,7 @@
 export const words = {
   en: {
     language: '한국어',
-    title: 'One stream, whichever road it takes',
+    title: 'One stream, any road',
     lead: 'Five ways for a browser to follow the same channel. Change between them while events come in: nothing is lost, nothing comes twice.',
     choose: 'Transport',
     poll: 'Poll',
