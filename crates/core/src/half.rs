@@ -265,7 +265,8 @@ impl Half {
         if mark.at <= self.place || mark.at > up_to {
             return false;
         }
-        if mark.of_others && mark.at <= member.forgotten_floor {
+        let (floor, forgets) = member.forgotten_floor;
+        if mark.of_others && mark.at <= floor && member.space.forgets() == forgets {
             return false;
         }
         match &mark.of {

@@ -221,7 +221,7 @@ impl Life {
             }
             Change::Forgotten { channel, mark } => {
                 let space = self.spaces.get(channel.namespace())?;
-                space.raise_forgotten_to(mark);
+                space.one_forgotten(mark);
                 let channel = channels.get(&channel)?.clone();
                 space.forgotten(&channel, mark);
                 Some(channel)
@@ -272,7 +272,7 @@ impl Life {
         let Some(space) = self.spaces.get(channel.namespace()) else { return };
         let channel = channels.get(channel);
         let told = channel.and_then(|channel| channel.head()).map_or(mark, |head| head.position);
-        space.raise_forgotten_to(mark.max(told));
+        space.one_forgotten(mark.max(told));
         if let Some(channel) = channel {
             space.forgotten(channel, mark.max(told));
         }

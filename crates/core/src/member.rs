@@ -23,8 +23,9 @@ pub(crate) struct Member {
     pub(crate) kind: Kind,
     /// Events and gaps at or below are not for this reader.
     pub(crate) floor: Position,
-    /// Marks of forgotten channels at or below are not for this reader.
-    pub(crate) forgotten_floor: Position,
+    /// Marks of forgotten channels at or below are not for this reader, as long as no more than this many channels of
+    /// the namespace have been forgotten.
+    pub(crate) forgotten_floor: (Position, u64),
 }
 
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl Member {
             space: space.clone(),
             kind,
             floor: Position::START,
-            forgotten_floor: Position::START,
+            forgotten_floor: Default::default(),
         };
         match member.kind {
             Kind::Prefix { .. } => life.load_index(space).await?,

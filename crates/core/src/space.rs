@@ -65,6 +65,8 @@ impl Namespace {
 pub(crate) struct Space {
     pub(crate) options: Namespace,
     forgotten_to: AtomicU64,
+    /// How many channels were forgotten since the log was opened.
+    forgets: AtomicU64,
     index: Mutex<Option<Index>>,
     /// Filled once `forgotten_to` has been read from the store.
     pub(crate) marked: OnceCell<()>,
@@ -88,6 +90,7 @@ impl Space {
         Self {
             options,
             forgotten_to: AtomicU64::new(0),
+            forgets: AtomicU64::new(0),
             index: Mutex::new(None),
             marked: OnceCell::new(),
             loading: tokio::sync::Mutex::new(()),
@@ -101,6 +104,17 @@ impl Space {
 
     pub(crate) fn raise_forgotten_to(&self, mark: Position) {
         self.forgotten_to.fetch_max(mark.number(), Ordering::AcqRel);
+    }
+
+    /// Raised whenever a channel is forgotten, also when the mark stays where it is.
+    pub(crate) fn forgets(&self) -> u64 {
+        self.forgets.load(Ordering::Acquire)
+    }
+
+    /// One more channel is forgotten, with everything up to `mark`.
+    pub(crate) fn one_forgotten(&self, mark: Position) {
+        self.raise_forgotten_to(mark);
+        self.forgets.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A channel is gone with its record, unless it has begun anew above `mark`.

@@ -69,7 +69,8 @@ pub(crate) async fn last(life: &Life, members: &mut [Member], count: u64) -> Res
     let mut lowest = None;
     for member in members.iter_mut() {
         // Before the store is asked: what is forgotten meanwhile was asked for.
-        member.forgotten_floor = member.space.forgotten_to();
+        let forgets = member.space.forgets();
+        member.forgotten_floor = (member.space.forgotten_to(), forgets);
         let floor = match &member.kind {
             _ if member.is_signal() => None,
             Kind::Channel(channel) => {
