@@ -141,7 +141,9 @@ pub fn pump(
         if let [item] = &page.items[..]
             && let What::Joined(token) = item.what
         {
-            return Pumped::Joined(token, item.cursor.clone());
+            let cursor = item.cursor.clone();
+            reader.took(&page, 1);
+            return Pumped::Joined(token, cursor);
         }
         if let Some(stop) = write_page(reader, &page, outbox, form, peer, tally) {
             return stop;
