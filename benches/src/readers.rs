@@ -171,13 +171,10 @@ async fn read(
     let mut held = Vec::new();
     let mut chunk = vec![0; 16 * 1024];
     let mut cursor = "now".to_owned();
+    if carrier == Carrier::Poll {
+        socket.write_all(&carrier.request(&cursor)).await?;
+    }
     loop {
-        if carrier == Carrier::Poll {
-            if cursor != "now" {
-                sleep(Duration::from_secs(1)).await;
-            }
-            socket.write_all(&carrier.request(&cursor)).await?;
-        }
         let count = socket.read(&mut chunk).await?;
         if count == 0 {
             return Ok(());
@@ -191,9 +188,10 @@ async fn read(
             cursor = text[at..].split('"').next().unwrap_or("now").to_owned();
             count_events(&held, seen);
             held.clear();
-            if carrier == Carrier::LongPoll {
-                socket.write_all(&carrier.request(&cursor)).await?;
+            if carrier == Carrier::Poll {
+                sleep(Duration::from_secs(1)).await;
             }
+            socket.write_all(&carrier.request(&cursor)).await?;
         } else {
             let used = count_events(&held, seen);
             held.drain(..used);

@@ -7,6 +7,10 @@ use smallvec::SmallVec;
 /// An event's place in its log. Strictly increasing over all channels of the log, never used twice in an epoch.
 ///
 /// It has an order and no arithmetic: holes are normal, and nothing may compute the position before or after one.
+///
+/// ```compile_fail
+/// let next = sosik_core::Position::new(7) + 1;
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(u64);
 

@@ -3,7 +3,7 @@
 use crate::{
     cursor::CursorError,
     grant::Verb,
-    name::{NameError, Pattern},
+    name::{NameError, Pattern, RESERVED},
     store::StoreError,
 };
 
@@ -22,10 +22,7 @@ pub enum Error {
     #[error("{0}")]
     Request(&'static str),
     /// The grant does not cover it.
-    #[error(
-        "{verb} of {pattern} is not allowed here; the operator can open it in sosik.toml: [[namespace]] name = \"{}\" {verb} = \"anyone\"",
-        pattern.namespace()
-    )]
+    #[error("{verb} of {pattern} is not allowed here{}", advice(*verb, pattern))]
     Forbidden {
         /// What was wanted.
         verb: Verb,
@@ -90,4 +87,15 @@ impl From<StoreError> for Error {
             StoreError::Failed(_) => Self::StorageFailed,
         }
     }
+}
+
+/// The lines that an operator would add, unless nobody may.
+fn advice(verb: Verb, pattern: &Pattern) -> String {
+    let namespace = pattern.namespace();
+    if namespace.starts_with('$') || RESERVED.contains(&namespace) {
+        return format!("; {namespace}: belongs to the server's own applications");
+    }
+    format!(
+        "; to open it, the operator has these lines in sosik.toml:\n[[namespace]]\nname = \"{namespace}\"\n{verb} = \"anyone\""
+    )
 }

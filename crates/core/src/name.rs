@@ -149,6 +149,9 @@ fn check(text: &str) -> Result<(), NameError> {
     Ok(())
 }
 
+/// Namespaces of the applications that come with the server; an operator cannot open them.
+pub const RESERVED: [&str; 4] = ["room", "user", "in", "auth"];
+
 /// Whether `text` is a namespace by itself: `[a-z][a-z0-9_-]{0,31}`.
 pub fn is_namespace(text: &str) -> bool {
     let mut bytes = text.bytes();

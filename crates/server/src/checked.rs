@@ -2,7 +2,11 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
-use sosik_core::{LogId, Namespace, Verb, Verbs, limits::EVENTS_MAX, name::is_namespace};
+use sosik_core::{
+    LogId, Namespace, Verb, Verbs,
+    limits::EVENTS_MAX,
+    name::{RESERVED, is_namespace},
+};
 use sosik_transport::Settings;
 
 use crate::{
@@ -217,6 +221,3 @@ const CONFIG: &str = "sosik.toml";
 const CONNECTIONS_MOST: u32 = 1_000_000;
 const EVENTS_MOST: u64 = 10_000_000;
 const DEMO: &str = "demo";
-
-/// Namespaces of the applications that will live in the same binary: their rights are never the operator's to open.
-const RESERVED: [&str; 4] = ["room", "user", "in", "auth"];

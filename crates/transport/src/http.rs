@@ -43,13 +43,12 @@ pub(crate) struct Ask {
 pub(crate) async fn ask(hub: &Hub, request: Request) -> Result<Ask, Refused> {
     let cacheable = request.method() != Method::POST;
     let headers = request.headers().clone();
+    let query = request.uri().query().unwrap_or_default();
+    if query.split('&').any(|pair| pair == "hole=1") {
+        hub.figures.holes.fetch_add(1, Ordering::Relaxed);
+    }
     let asked = if cacheable {
-        let query = request.uri().query().unwrap_or_default();
-        let asked = from_query(query)?;
-        if query.split('&').any(|pair| pair == "hole=1") {
-            hub.figures.holes.fetch_add(1, Ordering::Relaxed);
-        }
-        asked
+        from_query(query)?
     } else {
         ReadBody::parse(&body(hub, request, &["application/json"]).await?)?
     };

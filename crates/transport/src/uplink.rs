@@ -80,7 +80,7 @@ async fn publish_one(hub: &Hub, caller: &Caller, frame: PublishFrame) -> Result<
 async fn history_frame(hub: &Hub, caller: &Caller, frame: HistoryFrame) -> Result<Down, Refused> {
     let page = history(hub, caller, &frame).await?;
     let events = page.events.iter().map(|event| &**event);
-    Ok(answer::history_ok(frame.id, &frame.channel, events, &page.cursor, page.more))
+    Ok(answer::history_ok(frame.id, &frame.channel, page.gap.as_ref(), events, &page.cursor, page.more))
 }
 
 fn ok(id: Option<u64>, channel: String, published: Published) -> Down {

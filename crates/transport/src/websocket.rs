@@ -10,10 +10,10 @@ use axum::{
     Extension,
     extract::{Request, State},
     response::Response,
-    routing::{MethodRouter, any},
+    routing::{MethodRouter, get},
 };
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{HeaderValue, StatusCode, header, request::Parts};
 use hyper_util::rt::TokioIo;
 use sosik_wire::{
     BODY_BYTES_MAX, Code, Goodbye, GoodbyeFrame, Refused, TransportName as Transport,
@@ -37,7 +37,7 @@ use crate::{
 pub(crate) const TRANSPORT: Transport = Transport::WebSocket;
 
 pub(crate) fn route() -> MethodRouter<Arc<Hub>> {
-    any(answer)
+    get(answer)
 }
 
 async fn answer(
@@ -85,9 +85,6 @@ fn check(parts: &Parts) -> Result<HeaderValue, Refused> {
     };
     if !has(header::UPGRADE, "websocket") || !has(header::CONNECTION, "upgrade") {
         return Err(Refused::new(None, Code::Upgrade, NO_UPGRADE));
-    }
-    if parts.method != Method::GET {
-        return Err(Refused::new(None, Code::Method, "a WebSocket handshake is a GET"));
     }
     if !has(header::SEC_WEBSOCKET_VERSION, "13") {
         return Err(Refused::new(

@@ -93,3 +93,29 @@ async fn gaps_at_one_place_are_told_once_each_however_narrow_the_peer() {
     assert_eq!(tally.gaps.len(), 300);
     assert_eq!(text.lines().filter(|line| line.contains("\"reason\":\"epoch\"")).count(), 300);
 }
+
+/// Takes its first bytes and then nothing at all.
+struct Stuck(usize);
+
+impl Peer for Stuck {
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> Wrote {
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        let taken = std::mem::take(&mut self.0).min(offered);
+        if taken == 0 { Wrote::Blocked } else { Wrote::Bytes(taken) }
+    }
+}
+
+// Mutant: `pump` looking on after a blocked flush, and a page going whole into the outbox -> pieces pile up.
+#[tokio::test]
+async fn a_slow_peer_makes_no_queue() {
+    let node = node(1).await;
+    let mut reader = read(&node, &["room:a".to_owned()], Start::Now).await;
+    let (mut peer, mut outbox, mut tally) = (Stuck(200), Outbox::default(), Tally::default());
+    for i in 0..500 {
+        let draft = Draft::json(ChannelName::parse("room:a").unwrap(), i.to_string());
+        node.publish(&grant(), vec![draft], 1).await.unwrap();
+        let pumped = pump(&mut reader, &mut outbox, &Form::Lines, &mut peer, 1, &mut tally);
+        assert!(matches!(pumped, Pumped::Blocked | Pumped::Idle), "{pumped:?}");
+        assert!(outbox.len() <= 1, "the rest of one frame, not {} pieces", outbox.len());
+    }
+}

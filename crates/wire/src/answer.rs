@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sosik_core::{Cursor, Event};
+use sosik_core::{Cursor, Event, Gap};
 
 use crate::{
     down::{Down, OkFrame},
@@ -105,23 +105,26 @@ struct Rest {
     hints: Hints,
 }
 
-/// The answer to a `history` frame on a connection: events of `channel` with their own cursors.
+/// The answer to a `history` frame on a connection: the gap it begins with, if any, and events of `channel` with their
+/// own cursors.
 pub fn history_ok<'a>(
     id: Option<u64>,
     channel: &str,
+    gap: Option<&Gap>,
     events: impl IntoIterator<Item = &'a Event>,
     cursor: &Cursor,
     more: bool,
 ) -> Down {
-    let raw = |event: &Event| {
-        let line = Encoding::JsonLine.event(event);
+    let raw = |line: Bytes| {
         let text = std::str::from_utf8(line.trim_ascii_end()).expect("frames are UTF-8");
-        RawValue::from_string(text.to_owned()).expect("an event frame is JSON")
+        RawValue::from_string(text.to_owned()).expect("a frame is JSON")
     };
+    let gap = gap.map(|gap| Encoding::JsonLine.frame(&Down::gap(gap, &Cursor::new([gap.part]))));
+    let events = events.into_iter().map(|event| Encoding::JsonLine.event(event));
     Down::Ok(OkFrame {
         id,
         channel: Some(channel.to_owned()),
-        frames: Some(events.into_iter().map(raw).collect()),
+        frames: Some(gap.into_iter().chain(events).map(raw).collect()),
         more: Some(more),
         cursor: Some(cursor.to_string()),
         ..OkFrame::default()

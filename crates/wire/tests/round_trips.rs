@@ -134,7 +134,7 @@ fn every_other_frame_comes_back_from_every_encoding() {
         gap("match:*", GapReason::Epoch, None, None),
         Down::caught_up(&cursor),
         Down::Ok(OkFrame { id: Some(3), ..OkFrame::default() }),
-        answer::history_ok(Some(4), "room:7", [&kept, &kept], &cursor, true),
+        answer::history_ok(Some(4), "room:7", None, [&kept, &kept], &cursor, true),
         Down::error(None, Code::Rebalance, "line\nbreak \u{2028} \"quote\""),
         Down::error(Some(u64::MAX), Code::Forbidden, ""),
         Down::TokenExpiring(sosik_wire::TokenExpiring { in_ms: 30_000 }),
