@@ -1,0 +1,78 @@
+//! Readers that are slow, gone, or waiting.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use sosik_wire::TransportName;
+use tokio::time::{sleep, timeout};
+
+use super::{Ground, begin::seqs};
+use crate::carriers::{Ask, Begin, Carrier, Manner, WITHIN};
+
+// Mutant: a pump that drops what a full socket did not take -> a hole, or torn.
+pub async fn a_reader_that_stops_reading_gets_all_later(carrier: &'static dyn Carrier) {
+    let ground = Ground::start(carrier).await;
+    let mut slow = ground.open(Ask { narrow: true, ..Ask::new(&["disk:a"], Begin::Now) }).await;
+    slow.live().await;
+    let mut quick = ground.follow_live(&["disk:a"]).await;
+    let publishing = ground.publish_padded("disk:a", 1, 5_000, 400);
+    let (_, at_once) = tokio::join!(publishing, quick.events(5_000));
+    assert_eq!(seqs(&at_once), (1..=5_000).collect::<Vec<_>>());
+    assert_eq!(seqs(&slow.events(5_000).await), (1..=5_000).collect::<Vec<_>>());
+}
+
+// Mutant: a sweep that wakes nobody -> hangs. A seat that registers after the look -> hangs now and then.
+pub async fn news_wakes_whoever_waits(carrier: &'static dyn Carrier) {
+    let ground = Ground::start(carrier).await;
+    let set = ["disk:a", "mem:a", "mem:p:*"];
+    let mut lines = Vec::new();
+    for _ in 0..8 {
+        lines.push(ground.follow_live(&set).await);
+    }
+    let mut publisher = ground.publisher().await;
+    for (round, channel) in
+        ["disk:a", "mem:a", "mem:p:1", "disk:a", "mem:p:2"].iter().cycle().take(60).enumerate()
+    {
+        publisher.publish(channel, &round.to_string()).await.unwrap();
+        for line in &mut lines {
+            assert_eq!(line.event().await.body, round.to_string().as_bytes());
+        }
+    }
+}
+
+pub async fn an_abrupt_close_frees_the_feed(carrier: &'static dyn Carrier) {
+    let ground = Ground::start(carrier).await;
+    let transport: TransportName = carrier.name().split('.').next().unwrap().parse().unwrap();
+    let open = || ground.running.hub.figures.of(transport).open.load(Ordering::Relaxed);
+    let until = async |wanted| {
+        let wait = async {
+            while open() != wanted {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(WITHIN, wait).await.unwrap_or_else(|_| panic!("{} are open, not {wanted}", open()));
+    };
+    let mut lines = Vec::new();
+    for _ in 0..5 {
+        let ask = Ask { wait: 30, ..Ask::new(&["disk:a"], Begin::Now) };
+        let mut line = ground.open(ask).await;
+        if carrier.manner() != Manner::OneShot {
+            line.live().await;
+        }
+        lines.push(line);
+    }
+    if carrier.name() == "long_poll" {
+        // They must be written before they can be held.
+        for line in &mut lines {
+            assert!(timeout(Duration::from_millis(50), line.next()).await.is_err());
+        }
+    }
+    until(if carrier.name() == "poll" { 0 } else { 5 }).await;
+    for line in lines.drain(..2) {
+        line.cut();
+    }
+    until(if carrier.name() == "poll" { 0 } else { 3 }).await;
+    for line in lines {
+        line.leave().await;
+    }
+    until(0).await;
+}
