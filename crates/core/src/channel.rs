@@ -226,15 +226,6 @@ impl Channel {
         Collected::Events { more: wanted.next().is_some() }
     }
 
-    /// The first event above `after`, if memory knows which that is.
-    pub(crate) fn next_after(&self, after: Position) -> Option<Arc<Event>> {
-        let state = self.state.lock();
-        if state.is_below(after) {
-            return None;
-        }
-        state.tail.get(state.tail.partition_point(|event| event.position <= after)).cloned()
-    }
-
     /// Positions and `prev` of the newest `count` events, newest first, if memory has that many or all there are.
     pub(crate) fn newest(&self, count: usize) -> Option<Vec<(Position, Position)>> {
         let state = self.state.lock();

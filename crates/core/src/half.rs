@@ -217,12 +217,6 @@ impl Half {
                     has_record = true;
                     marks.push(Mark::trimmed(&channel.name, head.trimmed_to, head.first_seq));
                 }
-                // What is gone below an event that only a later page will hold must not wait for it.
-                marks.extend(
-                    channel
-                        .next_after(self.place)
-                        .map(|next| Mark::before(member, &next.channel, next.seq, next.position, next.prev)),
-                );
             }
             Kind::Prefix { prefix, .. } => {
                 let index = member.space.index();

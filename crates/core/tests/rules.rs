@@ -322,7 +322,7 @@ async fn of_items_at_one_position_only_the_last_carries_it() {
     rig.restart().await;
 }
 
-// Mutant: `marks` without `next_after`, and `marks_before` left out -> the gap is passed in silence.
+// Mutant: `marks_before` left out -> the gap is passed in silence.
 #[tokio::test]
 async fn a_gap_below_an_event_of_a_later_page_does_not_wait_for_it() {
     for restarts in [false, true] {
@@ -339,6 +339,45 @@ async fn a_gap_below_an_event_of_a_later_page_does_not_wait_for_it() {
         let told = rig.drain_by(&mut reader, one, 1).await;
         assert!(told.contains(&"shot:a forgotten at 2 next 5 lost ?".to_owned()), "{told:?}");
     }
+}
+
+// Mutant: the mark that a page brings along not taken -> what another node has trimmed is passed in silence.
+#[tokio::test]
+async fn a_mark_that_was_raised_elsewhere_comes_with_the_page() {
+    let mut rig = Rig::new().await;
+    let a = rig.publish_each(&["room:a", "room:a", "room:b"]).await;
+    rig.restart().await;
+    let mut reader = rig.read(&["room:a", "room:b"], Start::Beginning).await;
+    assert_eq!(reader.look(rig.now, ALL, &mut Page::default()).unwrap(), Look::Below);
+    // Not settled: this node has not heard of it.
+    rig.stores[1].inner.trim(&channel("room:a"), a[1].position).await.unwrap();
+    assert_eq!(rig.drain(&mut reader).await, ["room:a trimmed at 2 next 3 lost 2", "room:b#1"]);
+}
+
+// Mutant: `retain_kept` left out -> an event above the place hides that those below it are gone.
+#[tokio::test]
+async fn a_mark_that_rises_before_the_store_has_trimmed_loses_nothing() {
+    let mut rig = Rig::new().await;
+    rig.publish(&["room:a", "room:a"]).await;
+    rig.publish(&["room:b"; 300]).await;
+    let a = rig.publish(&["room:a", "room:a"]).await;
+    let first = a[0].position;
+    rig.running.node.log(LogId::Memory).trim(&channel("room:a"), Position::new(2), 3).await.unwrap();
+    rig.restart().await;
+    let mut reader = rig.read(&["room:*"], Start::Beginning).await;
+    let mut page = Page::default();
+    assert_eq!(reader.look(rig.now, ALL, &mut page).unwrap(), Look::Below);
+    reader.fetch().await.unwrap();
+    // The first page ends below it. Now the mark rises to there, and the store takes its time.
+    let held = rig.stores[1].trimming.clone().lock_owned().await;
+    let log = rig.running.node.log(LogId::Memory).clone();
+    let mut trim = Box::pin(async move { log.trim(&channel("room:a"), first, 4).await });
+    assert!(is_ready(&mut trim).await.is_none());
+    let told = rig.drain(&mut reader).await;
+    let gap = format!("room:a trimmed at {} next 4 lost ?", first.number());
+    assert_eq!(told[300..], [gap, "room:a#4".to_owned()]);
+    drop(held);
+    is_ready(&mut trim).await.unwrap().unwrap();
 }
 
 // ---- Rule 6: forgotten channels

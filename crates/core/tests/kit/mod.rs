@@ -168,6 +168,8 @@ pub struct Recorded {
     pub batches: Arc<Mutex<Vec<usize>>>,
     /// The highest head that a follower was told.
     pub told: Arc<Mutex<Position>>,
+    /// Trims wait for whoever holds it.
+    pub trimming: Arc<tokio::sync::Mutex<()>>,
     rng: Arc<Mutex<Rng>>,
     dawdle: u8,
 }
@@ -175,8 +177,8 @@ pub struct Recorded {
 impl Recorded {
     /// `dawdle` is a chance in 256 to wait once, before and after each call.
     pub fn new(inner: Arc<dyn Store>, truth: Arc<Mutex<Truth>>, rng: Rng, dawdle: u8) -> Self {
-        let (batches, told) = Default::default();
-        Self { inner, truth, batches, told, rng: Arc::new(Mutex::new(rng)), dawdle }
+        let (batches, told, trimming) = Default::default();
+        Self { inner, truth, batches, told, trimming, rng: Arc::new(Mutex::new(rng)), dawdle }
     }
 
     async fn dawdle(&self) {
@@ -290,6 +292,7 @@ impl Store for Recorded {
         let removing = Removing::new(&self.truth);
         Box::pin(async move {
             let _removing = removing;
+            let _trimming = self.trimming.lock().await;
             self.around(self.inner.trim(&channel, to)).await
         })
     }
