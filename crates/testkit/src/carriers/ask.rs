@@ -9,8 +9,11 @@ pub struct Ask {
     pub channels: Vec<String>,
     /// Where to begin.
     pub begin: Begin,
-    /// How long a long-poll may be held, seconds.
+    /// How long a long-poll may be held, seconds. Its first request asks for an answer at once, as clients do to see
+    /// whether the way works, unless `held_at_once`.
     pub wait: u64,
+    /// Whether a long-poll's first request is held too.
+    pub held_at_once: bool,
     /// Whether the HTTP carriers ask by `POST`.
     pub by_post: bool,
     /// More headers for the HTTP carriers.
@@ -38,7 +41,8 @@ impl Ask {
         Self {
             channels: channels.iter().map(|&channel| channel.to_owned()).collect(),
             begin,
-            wait: 2,
+            wait: 20,
+            held_at_once: false,
             by_post: false,
             headers: Vec::new(),
             narrow: false,

@@ -88,7 +88,7 @@ impl Line {
             transcript,
             connection: None,
             cursor,
-            interval: Duration::from_millis(20),
+            interval: Duration::from_millis(if carrier.name() == "poll" { 5 } else { 0 }),
         };
         line.ask();
         Ok(line)

@@ -19,6 +19,12 @@ impl Carrier for LongPoll {
     }
 
     fn talk(&self, place: &Place, _: u64) -> Box<dyn Talk> {
-        Box::new(OneShot { path: "/v1/long-poll", host: place.http, held: true, answers: Answers::default() })
+        Box::new(OneShot {
+            path: "/v1/long-poll",
+            host: place.http,
+            held: true,
+            asked: false,
+            answers: Answers::default(),
+        })
     }
 }

@@ -13,19 +13,22 @@ pub(super) struct OneShot {
     pub(super) host: SocketAddr,
     /// Whether it says how long it wants to be held.
     pub(super) held: bool,
+    pub(super) asked: bool,
     pub(super) answers: http::Answers,
 }
 
 impl Talk for OneShot {
     fn ask(&mut self, ask: &Ask) -> Vec<u8> {
+        let first = !std::mem::replace(&mut self.asked, true);
+        let wait = if first && !ask.held_at_once { 0 } else { ask.wait };
         if ask.by_post {
             let mut fields = ask.fields();
             if self.held {
-                fields["wait"] = ask.wait.into();
+                fields["wait"] = wait.into();
             }
             return post(self.path, self.host, ask, &fields);
         }
-        let wait = if self.held { format!("&wait={}", ask.wait) } else { String::new() };
+        let wait = if self.held { format!("&wait={wait}") } else { String::new() };
         let target = format!("{}?{}{wait}", self.path, ask.query());
         http::request("GET", &target, self.host, &ask.headers, b"")
     }

@@ -19,6 +19,12 @@ impl Carrier for Poll {
     }
 
     fn talk(&self, place: &Place, _: u64) -> Box<dyn Talk> {
-        Box::new(OneShot { path: "/v1/poll", host: place.http, held: false, answers: Answers::default() })
+        Box::new(OneShot {
+            path: "/v1/poll",
+            host: place.http,
+            held: false,
+            asked: false,
+            answers: Answers::default(),
+        })
     }
 }

@@ -40,7 +40,8 @@ pub async fn the_preferred_wait_is_applied_and_said(carrier: &'static dyn Carrie
 
 pub async fn a_server_that_stops_answers_what_it_holds(carrier: &'static dyn Carrier) {
     let ground = Ground::start(carrier).await;
-    let mut line = ground.open(Ask { wait: 50, ..Ask::new(&["disk:a"], Begin::Now) }).await;
+    let mut line =
+        ground.open(Ask { held_at_once: true, wait: 50, ..Ask::new(&["disk:a"], Begin::Now) }).await;
     let stopping = async {
         while ground.running.hub.figures.of(sosik_wire::TransportName::LongPoll).open.load(SEEN) == 0 {
             tokio::task::yield_now().await;
