@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use sosik_client::{Delivery, Down, Following, GapPolicy, Start, Transport};
 
-use crate::{connect::ConnectArgs, failure::Failure, out::Out};
+use crate::{
+    connect::ConnectArgs,
+    failure::Failure,
+    out::{Out, note},
+};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -49,7 +53,7 @@ pub(crate) async fn run(args: FollowArgs) -> Result<(), Failure> {
         _ = tokio::signal::ctrl_c() => Ok(()),
     };
     if let (Ok(()), Some(cursor)) = (&outcome, following.cursor()) {
-        eprintln!("sosik: go on from here with --after {cursor}");
+        note(format_args!("go on from here with --after {cursor}"));
     }
     following.close().await;
     outcome
@@ -61,9 +65,9 @@ async fn print_all(following: &mut Following, out: &mut Out) -> Result<(), Failu
             Delivery::Event(event) => out.event(event).await?,
             Delivery::Gap(gap) => out.gap(gap).await?,
             Delivery::CaughtUp(frame) => out.other(Down::CaughtUp(frame)).await?,
-            Delivery::Connected(transport) => eprintln!("sosik: connected over {transport}"),
+            Delivery::Connected(transport) => note(format_args!("connected over {transport}")),
             Delivery::Interrupted(told) => {
-                eprintln!("sosik: {}; again in {}", told.error, human(told.again_in));
+                note(format_args!("{}; again in {}", told.error, human(told.again_in)));
             }
             _ => {}
         }

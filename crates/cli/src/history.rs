@@ -2,7 +2,11 @@
 
 use sosik_client::{Client, History};
 
-use crate::{connect::ConnectArgs, failure::Failure, out::Out};
+use crate::{
+    connect::ConnectArgs,
+    failure::Failure,
+    out::{Out, note},
+};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -42,7 +46,7 @@ async fn print(client: &Client, args: &HistoryArgs) -> Result<(), Failure> {
         out.event(event).await?;
     }
     if page.more {
-        eprintln!("sosik: there is more: --before {}", page.cursor);
+        note(format_args!("there is more: --before {}", page.cursor));
     }
     Ok(())
 }

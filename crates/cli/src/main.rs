@@ -45,7 +45,7 @@ async fn main() -> ExitCode {
     let code = match outcome {
         Ok(()) | Err(Failure::Closed) => 0,
         Err(failure) => {
-            eprintln!("sosik: {failure}");
+            out::note(&failure);
             failure.exit_code()
         }
     };

@@ -1,6 +1,9 @@
 //! What is printed: events for people, frames for programs.
 
-use std::fmt::Write;
+use std::{
+    fmt::{Display, Write},
+    io::{Write as _, stderr},
+};
 
 use sosik_client::{Data, Down, EventFrame, GapFrame};
 use tokio::io::{AsyncWriteExt, Stdout, stdout};
@@ -30,7 +33,7 @@ impl Out {
         if self.json {
             return self.frame(Down::Gap(gap)).await;
         }
-        eprintln!("sosik: {}", human_gap(&gap));
+        note(human_gap(&gap));
         Ok(())
     }
 
@@ -50,6 +53,11 @@ impl Out {
         let line = serde_json::to_string(&frame).map_err(|error| Failure::Usage(error.to_string()))?;
         self.line(line).await
     }
+}
+
+/// A line for people on standard error. Whether anybody reads it changes nothing.
+pub(crate) fn note(text: impl Display) {
+    let _ = writeln!(stderr(), "sosik: {text}");
 }
 
 /// Channel, number, name if there is one, data. Control characters are escaped: a terminal obeys them, whoever sent them.

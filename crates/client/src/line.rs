@@ -84,7 +84,11 @@ async fn serve<C: Carrier>(
         Ok(carrier) => {
             let mut line = Line::new(&to, carrier);
             match line.serve(&items, &mut calls).await {
-                Ok(()) => return line.carrier.close().await,
+                Ok(()) => {
+                    // A peer that does not take the farewell goes without.
+                    drop(timeout(line.linger, line.carrier.close()).await);
+                    return;
+                }
                 Err(error) => {
                     // What was in front of the end is brought before it.
                     line.bring_rest(&items).await;

@@ -94,6 +94,21 @@ async fn a_reader_that_goes_away_is_no_failure() {
     }
 }
 
+// Mutant: notes written by `eprintln!` -> a panic and code 101 behind every `2>&1 | head`.
+#[tokio::test]
+async fn nobody_has_to_read_the_notes() {
+    let server = Server::start().await;
+    server.run(&["publish", "demo:a", "-"], "1\n2\n").await;
+    let mut child = server.command(&["follow", "demo:a", "--last", "2"]).spawn().unwrap();
+    drop(child.stderr.take());
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for expected in ["demo:a 1 1", "demo:a 2 2"] {
+        assert_eq!(within(lines.next_line()).await.unwrap().as_deref(), Some(expected));
+    }
+    signal(&child, "INT").await;
+    assert_eq!(within(child.wait()).await.unwrap().code(), Some(0));
+}
+
 // Mutant: notes for people printed among the frames -> a line is no JSON.
 #[tokio::test]
 async fn json_output_is_nothing_but_frames() {

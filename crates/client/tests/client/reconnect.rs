@@ -169,3 +169,32 @@ async fn a_mute_connection_is_dropped_and_resumed() {
         tokio::join!(play, deliveries);
     }
 }
+
+// Mutants: `place` dropped from the ok of a subscribe, or from a welcome -> the second request says `now` again, and what
+// was published between the two is lost.
+#[tokio::test]
+async fn the_place_told_first_is_where_a_cut_connection_goes_on() {
+    for transport in Transport::ALL {
+        let peer = Peer::start().await;
+        let mut following = peer.client().follow(["room:1"], Start::Now, transport, GapPolicy::Tell).unwrap();
+        let play = async {
+            let mut first = peer.greet(transport, "c9").await;
+            if matches!(transport, Transport::Poll | Transport::LongPoll) {
+                first.answer(&[], "c9", false).await;
+                first.next_request().await;
+            }
+            drop(first);
+            peer.accept(transport).await
+        };
+        let read = async {
+            loop {
+                drop(following.next().await);
+            }
+        };
+        let second = tokio::select! {
+            second = within(play) => second,
+            () = read => unreachable!(),
+        };
+        assert_eq!(second.asked.after.as_deref(), Some("c9"), "{transport}");
+    }
+}
