@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{net::SocketAddr, sync::atomic::Ordering};
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use sosik_tests::{
     process::{curl, curl_starts, publish},
-    server::demo,
+    server::{demo, open, until},
 };
 use sosik_wire::TransportName;
 
@@ -32,8 +32,8 @@ fn event_line(seq: u64, data: &str, epoch: &Value, time: &Value, cursor: &Value)
     )
 }
 
-// Mutants: data stored as written (`normalise` left out); the line feed of the answer left out; the cursor of the `ok`
-// not the event's own -> each fails.
+// Mutants: data stored as written (`normalise` left out); the line feed of the answer left out; no cursor in the `ok`
+// -> each fails.
 #[tokio::test]
 async fn publish_and_poll_by_curl_are_exact_to_the_byte() {
     let server = demo().await.unwrap();
@@ -77,10 +77,7 @@ async fn long_poll_by_curl_is_held_until_there_is_news() {
     assert_eq!(text(&empty), format!(r#"{{"frames":[],"cursor":"{cursor}","more":false,"rearm_ms":0}}"#));
 
     let held = curl_starts(&["--write-out", "%{http_code} %{time_total}", &ask(50)]).unwrap();
-    let open = &server.hub.figures.of(TransportName::LongPoll).open;
-    while open.load(Ordering::Relaxed) == 0 {
-        tokio::task::yield_now().await;
-    }
+    until("the long-poll is held", || open(&server, TransportName::LongPoll) > 0).await;
     let ok = say(http, &json!("news")).await;
     let answer = text(&held.end().await.unwrap());
     let (body, code) = answer.split_at(answer.rfind('}').unwrap() + 1);
@@ -139,7 +136,7 @@ async fn sse_by_curl_resumes_from_last_event_id() {
     );
 }
 
-// Mutant: chunks written whatever the version of the request -> their sizes stand in the body.
+// Mutant: HTTP/1.0 refused -> fails. That no chunk is written is hyper's, and looked at because we rely on it.
 #[tokio::test]
 async fn http_1_0_gets_bodies_without_chunks() {
     let server = demo().await.unwrap();
@@ -167,7 +164,7 @@ async fn http_1_0_gets_bodies_without_chunks() {
     }
 }
 
-// Mutant: a HEAD answered with the endless body of the GET -> curl waits for its end.
+// Mutant: a feed that is kept after its answer was dropped -> the figures never fall back.
 #[tokio::test]
 async fn head_is_answered_at_once_on_every_reading_path() {
     let server = demo().await.unwrap();
@@ -183,11 +180,8 @@ async fn head_is_answered_at_once_on_every_reading_path() {
         assert!(head.starts_with("http/1.1 200 "), "{path}: {head}");
         assert!(head.contains(&format!("content-type: {media_type}")), "{path}: {head}");
     }
-    let open = |transport| server.hub.figures.of(transport).open.load(Ordering::Relaxed);
     for transport in [TransportName::Stream, TransportName::Sse] {
-        while open(transport) > 0 {
-            tokio::task::yield_now().await;
-        }
+        until("the feed of a HEAD has ended", || open(&server, transport) == 0).await;
     }
 }
 

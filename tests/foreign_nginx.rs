@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sosik_server::Running;
 use sosik_tests::{
     process::{PATIENCE, Process, curl, curl_starts, publish},
-    server::demo,
+    server::{demo, open, until},
 };
 use sosik_wire::TransportName;
 
@@ -74,7 +74,7 @@ fn contains(seen: &[u8], text: &str) -> bool {
     String::from_utf8_lossy(seen).contains(text)
 }
 
-// Mutant: an answer that HTTP/1.0 cannot carry -> 502.
+// Mutant: HTTP/1.0 refused -> fails.
 #[tokio::test]
 async fn poll_and_long_poll_pass_a_plain_nginx() {
     let server = demo().await.unwrap();
@@ -86,10 +86,7 @@ async fn poll_and_long_poll_pass_a_plain_nginx() {
 
     let after = ok["cursor"].as_str().unwrap();
     let held = nginx.follow(&format!("/v1/long-poll?channel=demo:lobby&after={after}&wait=25"));
-    let open = &server.hub.figures.of(TransportName::LongPoll).open;
-    while open.load(std::sync::atomic::Ordering::Relaxed) == 0 {
-        tokio::task::yield_now().await;
-    }
+    until("the long-poll is held", || open(&server, TransportName::LongPoll) > 0).await;
     publish(server.http, &json!("two")).await.unwrap();
     let answer: Value = serde_json::from_slice(&held.end().await.unwrap()).unwrap();
     assert_eq!(answer["frames"][0]["data"], "two");
@@ -111,7 +108,7 @@ async fn sse_and_stream_are_live_through_a_buffering_nginx() {
     }
 }
 
-// Mutant: a handshake without its Upgrade waited for, or answered 400 -> a client cannot tell that a proxy is to blame.
+// Mutant: a handshake without its Upgrade answered 400 -> a client cannot tell that a proxy is to blame.
 #[tokio::test]
 async fn websocket_through_a_plain_nginx_is_426_and_says_why() {
     let server = demo().await.unwrap();

@@ -13,8 +13,7 @@ fn types(lines: &[Value]) -> Vec<&str> {
     lines.iter().map(|line| line["type"].as_str().unwrap()).collect()
 }
 
-// Mutants: the first event of a page skipped; a text frame with the line feed of the line encoding inside its length but
-// not its payload; the subprotocol not echoed -> each fails.
+// Mutants: the first event skipped; a length that counts one byte too many; the subprotocol not echoed -> each fails.
 #[tokio::test]
 async fn python_websockets_follows_from_the_start() {
     let server = demo().await.unwrap();
@@ -35,7 +34,7 @@ async fn python_websockets_follows_from_the_start() {
     assert_eq!(lines[5]["cursor"], lines[4]["cursor"]);
 }
 
-// Mutants: only whole messages taken, fragments refused; a ping not answered before the next write -> each fails.
+// Mutants: a message of several fragments dropped; pings not answered -> each fails.
 #[tokio::test]
 async fn python_websockets_publishes_in_fragments_and_pings_between_them() {
     let server = demo().await.unwrap();

@@ -49,13 +49,17 @@ impl Process {
     /// When it ends before that or takes longer than [`PATIENCE`]; the text is what it printed.
     pub async fn until(&mut self, enough: impl Fn(&[u8]) -> bool) -> io::Result<&[u8]> {
         let output = self.child.stdout.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        while !enough(&self.seen) {
-            let read = timeout(PATIENCE, output.read_buf(&mut self.seen)).await;
-            if !matches!(read, Ok(Ok(count)) if count > 0) {
-                let seen = String::from_utf8_lossy(&self.seen);
-                return Err(io::Error::other(format!("not enough ({read:?}): {seen}")));
+        let seen = &mut self.seen;
+        let reading = async {
+            while !enough(seen) {
+                if output.read_buf(seen).await? == 0 {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+                }
             }
-        }
+            Ok(())
+        };
+        let read = timeout(PATIENCE, reading).await.unwrap_or_else(|late| Err(late.into()));
+        read.map_err(|error| io::Error::other(format!("{error}: {}", String::from_utf8_lossy(&self.seen))))?;
         Ok(&self.seen)
     }
 

@@ -1,6 +1,11 @@
 //! The whole server as `sosik serve --demo` starts it, in the process of the test.
 
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
 use sosik_server::{Checked, Running, ServeArgs, ServeError, start};
+use sosik_wire::TransportName;
+
+use crate::process::PATIENCE;
 
 /// The demo server on free ports of loopback; dropping it ends it. Polls are told to come again after 200 ms, so that a
 /// page that polls is not waited for.
@@ -13,4 +18,29 @@ pub async fn demo() -> Result<Running, ServeError> {
     let mut checked = Checked::new(args)?;
     checked.settings.poll_next_ms = 200;
     start(checked).await
+}
+
+/// Waits until `condition` holds, as seen from within: a figure of the server, a counter of a proxy.
+///
+/// # Panics
+/// When it does not hold within [`PATIENCE`]; `what` says what was waited for.
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"));
+}
+
+/// Connections, or held requests, that are open now over one transport.
+pub fn open(server: &Running, transport: TransportName) -> u64 {
+    server.hub.figures.of(transport).open.load(Relaxed)
+}
+
+/// Events that one transport has written.
+pub fn deliveries(server: &Running, transport: TransportName) -> u64 {
+    server.hub.figures.of(transport).deliveries.load(Relaxed)
 }
