@@ -269,3 +269,43 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    fn forgotten_at(mark: u64) -> Channel {
+        let watch = WatchId::next(&AtomicU64::new(0));
+        let channel = Channel::new(ChannelName::parse("shot:a").unwrap(), watch, false, Position::new(mark));
+        assert!(channel.forgotten(Position::new(mark)));
+        channel
+    }
+
+    fn head(position: u64) -> ChannelHead {
+        ChannelHead { seq: 3, position: Position::new(position), first_seq: 1, ..ChannelHead::default() }
+    }
+
+    // Mutant: `load` takes whatever the store said -> a reader compares with a record that is gone.
+    #[test]
+    fn a_record_that_was_read_before_it_was_forgotten_comes_too_late() {
+        let channel = forgotten_at(10);
+        channel.load(Some(head(8)));
+        assert_eq!(channel.head(), None);
+        let channel = forgotten_at(10);
+        channel.load(Some(head(12)));
+        assert_eq!(channel.head(), Some(head(12)), "a later channel of the name");
+        assert!(!channel.forgotten(Position::new(10)), "told once more");
+        assert_eq!(channel.head(), Some(head(12)));
+    }
+
+    // Mutant: `trimmed` makes a record where there is none -> the next event is numbered from 1.
+    #[test]
+    fn a_trim_that_was_begun_before_the_channel_was_forgotten_comes_too_late() {
+        let channel = forgotten_at(10);
+        channel.trimmed(Position::new(9), 3);
+        assert_eq!(channel.head(), None);
+    }
+}

@@ -3,7 +3,10 @@
 
 mod kit;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use sosik_core::{
     Budget, Cursor, Epoch, Error, GapReason, Joined, LogId, Look, Namespace, NodeOptions, Page, Part,
@@ -192,7 +195,39 @@ async fn a_cursor_has_a_part_for_each_log_of_the_set_and_drops_those_that_it_lef
 
 // ---- Rule 3: the committed head
 
-// Mutant: `Life::apply` moves the head with each event -> a reader sees half a batch.
+// Mutants: `Life::apply` moves the head with each event -> half a batch is visible; before the events -> they are passed.
+#[tokio::test]
+async fn a_reader_on_another_thread_sees_whole_batches_only() {
+    // So few that all of them stay in the tails.
+    const BATCHES: usize = 25;
+    let rig = Rig::new().await;
+    let names: Vec<_> = (0..200).map(|i| format!("room:{}", i % 5)).collect();
+    let mut reader = rig.read(&["room:0", "room:1", "room:2", "room:3", "room:4"], Start::Now).await;
+    let (now, over) = (rig.now, Arc::new(AtomicBool::new(false)));
+    let published = over.clone();
+    let watching = std::thread::spawn(move || {
+        let (mut page, mut seen) = (Page::default(), 0);
+        loop {
+            let was_over = published.load(Ordering::SeqCst);
+            if reader.look(now, ALL, &mut page).unwrap() == Look::Found {
+                let events = page.items.iter().filter(|item| matches!(item.what, What::Event(_))).count();
+                assert_eq!(events % 200, 0, "half a batch, after {seen} events");
+                seen += events;
+                reader.took(&page, page.items.len());
+            } else if was_over {
+                return seen;
+            }
+        }
+    });
+    for _ in 0..BATCHES {
+        let drafts = names.iter().map(|name| draft(name, "1")).collect();
+        rig.running.node.publish(&grant(SPACES), drafts, now).await.unwrap();
+    }
+    over.store(true, Ordering::SeqCst);
+    assert_eq!(watching.join().unwrap(), BATCHES * 200);
+}
+
+// Mutant: entries of one batch placed apart, or a channel's second entry numbered as its first -> fails.
 #[tokio::test]
 async fn an_atomic_batch_is_consecutive_and_becomes_visible_at_once() {
     let rig = Rig::new().await;
@@ -418,8 +453,23 @@ async fn only_a_channel_without_a_record_is_compared_with_the_mark_of_its_namesp
     }
 }
 
-// Mutants: `Conflict` numbered again by the old record; the local mark raised after the store forgets -> hangs, or
-// a reader passes the place in silence.
+// Mutant: the mark raised here only when the store tells of it -> who reads a page in between is told nothing.
+#[tokio::test]
+async fn what_is_being_forgotten_is_told_before_the_store_tells_of_it() {
+    for set in [["shot:a"], ["shot:*"]] {
+        let mut rig = Rig::new().await;
+        rig.publish_each(&["shot:a", "shot:a", "room:a"]).await;
+        rig.restart().await;
+        let mut reader = rig.read(&set, behind(0)).await;
+        assert_eq!(reader.look(rig.now, ALL, &mut Page::default()).unwrap(), Look::Below);
+        // Not settled: the news is still on its way.
+        rig.running.node.log(LogId::Memory).forget(&channel("shot:a")).await.unwrap();
+        let told = rig.drain(&mut reader).await;
+        assert_eq!(told, [format!("{} forgotten at 2 next ? lost ?", set[0])]);
+    }
+}
+
+// Mutant: `Conflict` answered by numbering behind the old record again -> hangs.
 #[tokio::test]
 async fn a_name_can_be_used_again_at_once_after_it_was_forgotten() {
     let rig = Rig::new().await;

@@ -274,7 +274,9 @@ impl Client {
 fn namespaces() -> Vec<Namespace> {
     let mut room = Namespace::new("room");
     room.log = LogId::Disk;
-    vec![room]
+    let mut shot = Namespace::new("shot");
+    (shot.log, shot.forgettable) = (LogId::Disk, true);
+    vec![room, shot]
 }
 
 /// Lets the runtime rest, for the tests of one thing.

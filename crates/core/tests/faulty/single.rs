@@ -8,7 +8,7 @@ use sosik_testkit::faulty::{AppendFault, FaultPlan, Faulty, PER};
 use tokio::task::JoinHandle;
 
 use crate::{
-    kit::{Running, draft, grant, is_ready, patterns},
+    kit::{Running, channel, draft, grant, is_ready, patterns},
     namespaces, rest,
 };
 
@@ -39,7 +39,7 @@ type Outcome = Result<Vec<sosik_core::Published>, Error>;
 fn publish(running: &Running, name: &str, now: u64) -> JoinHandle<Outcome> {
     let (node, drafts) = (running.node.clone(), vec![draft(name, "1")]);
     #[allow(clippy::disallowed_methods, reason = "the test awaits it")]
-    tokio::spawn(async move { node.publish(&grant(&["room"]), drafts, now).await })
+    tokio::spawn(async move { node.publish(&grant(&["room", "shot"]), drafts, now).await })
 }
 
 async fn read(running: &Running, start: Start) -> Reader {
@@ -159,6 +159,24 @@ async fn a_conflict_is_answered_by_reading_again_and_does_not_spin() {
         rest().await;
     }
     assert_eq!(is_ready(&mut outcome).await.unwrap().unwrap().unwrap()[0].seq, 1);
+}
+
+// Mutant: `ahead` forgets that the store has no record -> numbered behind the old one until the news comes.
+#[tokio::test]
+async fn a_name_that_another_node_has_forgotten_can_be_used_before_that_is_heard() {
+    let memory = Arc::new(Memory::new(Epoch::new(1)));
+    let faulty = Faulty::new(memory.clone(), 1, FaultPlan { foreign: 1, ..FaultPlan::none() });
+    faulty.set_plan(FaultPlan::none());
+    let running = node(&faulty).await;
+    is_ready(&mut publish(&running, "shot:a", NOW)).await.unwrap().unwrap().unwrap();
+    faulty.hold_news();
+    memory.forget(&channel("shot:a")).await.unwrap();
+    let mut outcome = publish(&running, "shot:a", NOW);
+    assert!(is_ready(&mut outcome).await.is_none());
+    running.node.tick(NOW + 1_000);
+    assert_eq!(is_ready(&mut outcome).await.unwrap().unwrap().unwrap()[0].seq, 2);
+    faulty.release_news();
+    assert_eq!(is_ready(&mut publish(&running, "shot:a", NOW)).await.unwrap().unwrap().unwrap()[0].seq, 3);
 }
 
 // Mutants: `caught_up` said above the head; Ahead answered as Nothing without `ahead_since` -> fails.
