@@ -42,9 +42,8 @@ fn change(transport: &str, name: &str) -> [String; 3] {
     ]
 }
 
-// Mutants: the new connection opened at `now` and not at the cursor -> lost; repeats not dropped -> repeated; the old
-// connection closed only when another is chosen, and still delivering -> its name comes after the change; `caught_up`
-// not told by the polls -> they never take over.
+// Mutants: the new connection opened at `now` and not at the cursor; repeats not dropped; the old connection left open;
+// `caught_up` not told by the polls, which then never take over -> each fails.
 #[tokio::test]
 async fn page_changes_through_all_five_and_loses_and_repeats_nothing() {
     let server = demo().await.unwrap();

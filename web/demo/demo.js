@@ -67,7 +67,7 @@ function time(ms) {
   return stamp;
 }
 
-const clock = (ms) => new Date(ms).toLocaleTimeString(document.documentElement.lang, { hour12: false });
+const clock = (ms) => new Date(ms).toTimeString().slice(0, 8);
 const seconds = (since) => Math.max(0, Math.round((Date.now() - since) / 1000));
 const shorten = (cursor) => (cursor.length > 16 ? `${cursor.slice(0, 8)}…${cursor.slice(-6)}` : cursor);
 
