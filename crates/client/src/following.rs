@@ -1,8 +1,10 @@
 //! A following: one ordered row of deliveries over whatever connections it takes.
 
+mod filling;
+
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use sosik_wire::{CaughtUp, Down, EventFrame, GapFrame, TransportName};
+use sosik_wire::{CaughtUp, EventFrame, GapFrame, TransportName};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -13,9 +15,10 @@ use crate::{
     backoff::Backoff,
     client::Client,
     dedupe::{Dedupe, Verdict},
+    delivery::{Counts, Delivery, Interruption},
     error::Error,
     gap::{GapPolicy, OnGap},
-    heal::{self, Healed, Healing},
+    heal::{Healed, Healing},
     line::{self, Call, End, Item},
     start::{Ask, Start},
     uplink::Uplink,
@@ -48,61 +51,6 @@ pub struct Following {
     ready: VecDeque<Ready>,
     ended: Option<Error>,
     tasks: JoinSet<()>,
-}
-
-/// What [`Following::next`] gives.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Delivery {
-    /// An event.
-    Event(EventFrame),
-    /// Events that are gone, in their place in the order; only with [`GapPolicy::Tell`].
-    Gap(GapFrame),
-    /// The events that there were when a connection was opened have been delivered: from here on they are live.
-    CaughtUp(CaughtUp),
-    /// The following goes on over this transport: the first connection, one after an interruption, or a change.
-    Connected(TransportName),
-    /// The connection was lost; another attempt follows by itself.
-    Interrupted(Interruption),
-    /// A change that was asked for did not come about; the following goes on as before.
-    NotChanged(Interruption),
-}
-
-/// A connection that failed.
-#[derive(Debug, Clone)]
-pub struct Interruption {
-    /// Over which transport.
-    pub transport: TransportName,
-    /// Why.
-    pub error: Error,
-    /// When the next attempt begins; zero for a change that did not come about.
-    pub again_in: Duration,
-}
-
-impl PartialEq for Interruption {
-    fn eq(&self, other: &Self) -> bool {
-        (self.transport, self.again_in, self.error.to_string())
-            == (other.transport, other.again_in, other.error.to_string())
-    }
-}
-
-/// What happened to a following so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counts {
-    /// Events delivered.
-    pub events: u64,
-    /// Events dropped because they had been delivered; some belong to every change of transport.
-    pub repeats: u64,
-    /// Gaps told.
-    pub gaps: u64,
-    /// Holes: events that were missing between two others without a word. Each is a fault of the server or of something
-    /// between, and was re-read.
-    pub holes: u64,
-    /// Holes that were still there after the re-read; told as gaps.
-    pub holes_left: u64,
-    /// Connections lost.
-    pub interruptions: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -375,65 +323,6 @@ impl Following {
                 self.ready.push_back(Ready::Tell(Delivery::Interrupted(told)));
             }
         }
-    }
-
-    fn heal(&mut self, side: Side, event: EventFrame) {
-        self.counts.holes += 1;
-        let Some(place) = self.link(side).map(|link| link.place.clone()) else { return };
-        let ask = Ask { channels: self.channels.clone(), from: place };
-        self.healing = Some((side, Box::new(Healing::new(self.client.target().clone(), ask, event))));
-    }
-
-    fn healed(&mut self, part: Result<Healed, Error>) {
-        let Some((side, healing)) = self.healing.take() else { return };
-        match part {
-            Ok(Healed { frames, reached }) => {
-                frames.into_iter().for_each(|frame| self.reread(frame));
-                if reached {
-                    self.filled(side, healing.into_event());
-                } else {
-                    self.healing = Some((side, healing));
-                }
-            }
-            // From the last place everything comes again, the hole too, and with it another attempt to fill it.
-            Err(error) => {
-                let advice = error.advice();
-                self.end(side, End { error, advice, lived: Duration::ZERO });
-            }
-        }
-    }
-
-    fn reread(&mut self, frame: Down) {
-        match frame {
-            Down::Event(event) => match self.dedupe.event(&event) {
-                Verdict::New => self.ready.push_back(Ready::Tell(Delivery::Event(event))),
-                Verdict::Repeat => self.counts.repeats += 1,
-                Verdict::Hole { expected } => self.leave(event, expected),
-            },
-            Down::Gap(gap) if self.dedupe.gap(&gap) => self.ready.push_back(Ready::Gap(gap)),
-            _ => {}
-        }
-    }
-
-    /// The event behind a hole, after what could be read of it.
-    fn filled(&mut self, side: Side, event: EventFrame) {
-        match self.dedupe.event(&event) {
-            Verdict::New => self.event(side, event),
-            Verdict::Repeat => self.counts.repeats += 1,
-            Verdict::Hole { expected } => {
-                self.moved(side, event.cursor.clone());
-                self.promote(side);
-                self.leave(event, expected);
-            }
-        }
-    }
-
-    /// A hole stays: it is told as a gap, and the event behind it delivered.
-    fn leave(&mut self, event: EventFrame, expected: u64) {
-        self.counts.holes_left += 1;
-        self.dedupe.accept(&event);
-        self.ready.push_back(Ready::Gap(heal::left(&event, expected)));
-        self.ready.push_back(Ready::Tell(Delivery::Event(event)));
     }
 
     fn deliver(&mut self, ready: Ready) -> Option<Delivery> {

@@ -10,6 +10,7 @@
 mod backoff;
 mod client;
 mod dedupe;
+mod delivery;
 mod error;
 mod following;
 mod gap;
@@ -23,8 +24,9 @@ mod transports;
 mod uplink;
 
 pub use client::{Client, History, HistoryPage, Published};
+pub use delivery::{Counts, Delivery, Interruption};
 pub use error::{Error, Fault, Refusal};
-pub use following::{Counts, Delivery, Following, Interruption};
+pub use following::Following;
 pub use gap::{GapPolicy, OnGap};
 pub use options::{Format, Options, Timers};
 pub use sosik_wire::{

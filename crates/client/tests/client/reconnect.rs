@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use sosik_client::{Delivery, Error, GapPolicy, Interruption, Start, Transport};
 use sosik_wire::{Code, Down, Goodbye, GoodbyeFrame, Problem};
 
-use crate::peer::{Peer, events, refuse, respond, timers, told, within};
+use crate::peer::{Peer, event, events, refuse, respond, timers, told, within};
 
 async fn interrupted(following: &mut sosik_client::Following) -> Interruption {
     loop {
@@ -197,4 +197,32 @@ async fn the_place_told_first_is_where_a_cut_connection_goes_on() {
         };
         assert_eq!(second.asked.after.as_deref(), Some("c9"), "{transport}");
     }
+}
+
+// Mutant: a repeat moves the place -> the third request begins at x.
+#[tokio::test]
+async fn a_repeat_does_not_move_the_place() {
+    let peer = Peer::start().await;
+    let start = Start::After("c0".into());
+    let mut following = peer.client().follow(["room:1"], start, Transport::Sse, GapPolicy::Tell).unwrap();
+    let play = async {
+        let mut first = peer.greet(Transport::Sse, "c0").await;
+        first.send(&events([1, 2])).await;
+        drop(first);
+        let mut second = peer.greet(Transport::Sse, "c2").await;
+        second.send(&[event("room:1", 1, "x")]).await;
+        drop(second);
+        peer.accept(Transport::Sse).await
+    };
+    let read = async {
+        loop {
+            drop(following.next().await);
+        }
+    };
+    let third = tokio::select! {
+        third = within(play) => third,
+        () = read => unreachable!(),
+    };
+    assert_eq!(third.asked.after.as_deref(), Some("c2"));
+    assert_eq!(following.cursor(), Some("c2"));
 }
