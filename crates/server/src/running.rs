@@ -19,7 +19,8 @@ use crate::{
     tasks::Tasks,
 };
 
-/// A server that has started. Dropping it ends everything at once; [`Running::stop`] says goodbye first.
+/// A server that has started. Dropping it ends everything at once, but for WebSockets, which still hear a goodbye;
+/// [`Running::stop`] says it to all and waits.
 #[derive(Debug)]
 pub struct Running {
     /// Where HTTP is served.
@@ -83,6 +84,13 @@ impl Running {
         self.hub.drain();
         let _ = timeout(self.drain, self.sockets.closed()).await;
         self.sockets.open()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // An upgraded connection is no task of ours: without this it would follow a hub that hears nothing any more.
+        self.hub.drain();
     }
 }
 

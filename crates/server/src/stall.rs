@@ -97,7 +97,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    // Mutant: `blocked` not cleared when bytes were taken -> the slow reader is cut after 30 s.
+    // Mutants: a timer that runs out and is not answered -> the last line; `blocked` not cleared when bytes were taken -> the slow reader is cut after 30 s.
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_is_never_cut_and_a_stalled_one_is() {
         let (near, mut far) = tokio::io::duplex(4);
@@ -114,7 +114,8 @@ mod tests {
             }
         };
         let (mut near, ()) = tokio::join!(writing, reading);
-        let stalled = near.write_all(&[7; 40]).await.unwrap_err();
+        let stalled =
+            tokio::time::timeout(3 * PATIENCE, near.write_all(&[7; 40])).await.unwrap().unwrap_err();
         assert_eq!(stalled.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -64,13 +64,18 @@ async fn a_stop_waits_no_longer_than_its_deadline() {
     rest(&mut stuck).await;
 }
 
-// Mutant: the tasks not held by `Running` -> the port still answers.
+// Mutant: the hub not drained on drop -> the WebSocket goes on.
 #[tokio::test]
 async fn a_dropped_server_is_gone() {
     let running = server(|_| {}).await;
     let http = running.http;
-    let mut open = TcpStream::connect(http).await.unwrap();
+    let mut sse = TcpStream::connect(http).await.unwrap();
+    send(&mut sse, &["GET /v1/sse?channel=demo:a HTTP/1.1", &format!("Host: {http}")]).await;
+    until(&mut sse, "caught_up").await;
+    let (mut socket, upgraded) = websocket(http, &[]).await;
+    assert_eq!(upgraded.status, 101);
     drop(running);
-    rest(&mut open).await;
+    rest(&mut sse).await;
+    rest(&mut socket).await;
     assert!(TcpStream::connect(http).await.is_err());
 }
