@@ -11,7 +11,7 @@ use crate::{
     limits::AHEAD_WAIT_MS,
     member::{Kind, Member},
     name::{ChannelName, Pattern},
-    reader::{Budget, What},
+    page::{Budget, What},
 };
 
 /// The part of a set that lies in one log.

@@ -5,13 +5,13 @@ use std::{collections::VecDeque, sync::Arc};
 use crate::{
     cursor::{Cursor, LogId, Part, Position},
     error::Error,
-    event::{Event, Gap},
     grant::{Grant, Verb},
     half::{Half, HalfLook},
     herald::WatchId,
     limits::{AHEAD_WAIT_MS, BACKLOGS_MAX, CHANNELS_PER_READER_MAX},
     name::Pattern,
     node::Node,
+    page::{Budget, Item, Page, Source, What},
     start::Start,
 };
 
@@ -38,59 +38,6 @@ struct Backlog {
     reader: Reader,
 }
 
-/// The most that one look may put into a page. A page holds at least one event if there is one.
-#[derive(Debug, Clone, Copy)]
-pub struct Budget {
-    /// Events.
-    pub events: usize,
-    /// Bytes of data.
-    pub bytes: usize,
-}
-
-/// Items for the client, in order.
-#[derive(Debug, Default)]
-pub struct Page {
-    /// What to write.
-    pub items: Vec<Item>,
-    source: Source,
-}
-
-/// One thing to tell the client.
-#[derive(Debug)]
-pub struct Item {
-    /// What it is.
-    pub what: What,
-    /// The cursor that the client holds afterwards; `None` when it is the event's own place and nothing else, so that
-    /// bytes made once serve every such reader.
-    pub cursor: Option<Cursor>,
-    part: Option<Part>,
-}
-
-impl Item {
-    /// Whether the next item stands at the same place, so that no cursor lies between the two: a page must not be cut
-    /// here, or the reader would come back to the first of them for ever.
-    pub fn is_tied_to_next(&self) -> bool {
-        match &self.what {
-            What::Event(event) => self.part.is_some_and(|part| part != event.part()),
-            What::Gap(gap) => self.part.is_some_and(|part| part != gap.part),
-            What::CaughtUp | What::Joined(_) => false,
-        }
-    }
-}
-
-/// Kinds of items.
-#[derive(Debug)]
-pub enum What {
-    /// An event.
-    Event(Arc<Event>),
-    /// Events that are gone.
-    Gap(Gap),
-    /// The head that was seen when the reader was opened, or last joined, has been passed.
-    CaughtUp,
-    /// The backlog of the join with this token is done: its channels are part of the set now.
-    Joined(u64),
-}
-
 /// What a look came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
@@ -109,34 +56,6 @@ pub enum Joined {
     Now,
     /// They have a backlog; [`What::Joined`] with the token tells when they are part of the set.
     Later,
-}
-
-#[derive(Debug, Default)]
-enum Source {
-    #[default]
-    Nothing,
-    Half {
-        at: usize,
-        up_to: Position,
-    },
-    CaughtUp,
-    Joined,
-    Backlog {
-        up_to: Position,
-        at: usize,
-    },
-}
-
-impl Budget {
-    /// How many of `events` fit, at least one.
-    pub(crate) fn fits(self, events: &[Arc<Event>]) -> usize {
-        let mut bytes = 0;
-        let fits = events.iter().take(self.events).take_while(|event| {
-            bytes += event.data.bytes().len();
-            bytes <= self.bytes
-        });
-        fits.count().max(1)
-    }
 }
 
 impl Reader {
