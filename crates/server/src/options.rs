@@ -14,6 +14,7 @@ macro_rules! options {
     ($($(#[doc = $help:literal])+ $key:ident: $kind:ty, $env:literal, $value:literal, $default:literal
         $(, $arg:ident = $set:expr)*;)*) => {
         /// What was typed: the options of `sosik serve`, from one source or from several laid over each other.
+        #[allow(rustdoc::bare_urls, reason = "the text is also the help of the command line")]
         #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct ServeArgs {
@@ -67,7 +68,7 @@ options! {
     data: Option<String>, "SOSIK_DATA", "DIR", "sosik-data";
     /// Where events live. Only memory today: they are gone when the server stops. The disk store comes later.
     store: Option<String>, "SOSIK_STORE", "NAME", "memory";
-    /// Configuration file; the only place of [[namespace]]. The default file may be missing.
+    /// Configuration file, and the only place of namespaces. The default file may be missing.
     config: Option<String>, "SOSIK_CONFIG", "FILE", "sosik.toml";
     /// Address that people use, such as https://chat.example: allowed as Host and as Origin. Repeatable; the first one
     /// is printed.
