@@ -1,6 +1,6 @@
 //! Every transport in each of its forms passes the suite, over raw bytes.
 
-use sosik_testkit::{carriers, transport_suite};
+use sosik_testkit::{carriers, toy, transport_suite};
 
 transport_suite!(poll: carriers::POLL; every product http poll);
 transport_suite!(long_poll: carriers::LONG_POLL; every product http long_poll);
@@ -11,3 +11,7 @@ transport_suite!(websocket: carriers::WEBSOCKET; every product endless two_way);
 transport_suite!(websocket_binary: carriers::WEBSOCKET_BINARY; every product endless two_way);
 transport_suite!(tcp: carriers::TCP; every product endless two_way);
 transport_suite!(tcp_binary: carriers::TCP_BINARY; every product endless two_way);
+
+// Another protocol, built on the pump and the core alone, passes what is asked of every carrier. Its groups are few for
+// the reasons that stand at `toy::TOY`.
+transport_suite!(toy_dialect: toy::TOY; every);

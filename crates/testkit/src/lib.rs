@@ -4,6 +4,7 @@ pub mod carriers;
 pub mod faulty;
 pub mod seed;
 pub mod store_suite;
+pub mod toy;
 pub mod transport_suite;
 
 pub use sosik_store::Memory;

@@ -5,7 +5,6 @@
 
 use std::{
     future::{Future, poll_fn},
-    io::IoSlice,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -25,7 +24,7 @@ use crate::{
     form::{Form, Pieces},
     http::welcome,
     hub::{Caller, Hub},
-    pump::{Peer, Tally, Wrote},
+    pump::{Socket, Tally},
     uplink,
 };
 
@@ -321,22 +320,6 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
         let mut peer = Socket { io: &mut self.io, cx };
         self.feed.outbox.flush(&mut peer, &mut Tally::default());
         Poll::Ready(())
-    }
-}
-
-/// A socket, or one end of a pipe, as a peer.
-struct Socket<'a, 'b, S> {
-    io: &'a mut S,
-    cx: &'a mut Context<'b>,
-}
-
-impl<S: AsyncWrite + Unpin> Peer for Socket<'_, '_, S> {
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> Wrote {
-        match Pin::new(&mut *self.io).poll_write_vectored(self.cx, slices) {
-            Poll::Ready(Ok(0) | Err(_)) => Wrote::Closed,
-            Poll::Ready(Ok(count)) => Wrote::Bytes(count),
-            Poll::Pending => Wrote::Blocked,
-        }
     }
 }
 

@@ -3,12 +3,18 @@
 //! It is synchronous and generic over how frames become bytes and where the bytes go, so that other protocols can be
 //! built on it. It stops when nothing follows, when the peer takes no more, or when memory does not have what follows.
 
-use std::{collections::VecDeque, io::IoSlice};
+use std::{
+    collections::VecDeque,
+    io::IoSlice,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use bytes::{Buf, Bytes};
 use smallvec::SmallVec;
 use sosik_core::{Budget, Cursor, Error, Event, GapReason, Look, Page, Reader, What};
 use sosik_wire::Down;
+use tokio::io::AsyncWrite;
 
 use crate::form::{Form, Pieces};
 
@@ -16,6 +22,25 @@ use crate::form::{Form, Pieces};
 pub trait Peer {
     /// Takes as much as it can without waiting.
     fn write(&mut self, slices: &[IoSlice<'_>]) -> Wrote;
+}
+
+/// A socket, or one end of a pipe, as a peer: its task is woken when the socket can take more.
+#[derive(Debug)]
+pub struct Socket<'a, 'b, S> {
+    /// Where the bytes go.
+    pub io: &'a mut S,
+    /// The task.
+    pub cx: &'a mut Context<'b>,
+}
+
+impl<S: AsyncWrite + Unpin> Peer for Socket<'_, '_, S> {
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> Wrote {
+        match Pin::new(&mut *self.io).poll_write_vectored(self.cx, slices) {
+            Poll::Ready(Ok(0) | Err(_)) => Wrote::Closed,
+            Poll::Ready(Ok(count)) => Wrote::Bytes(count),
+            Poll::Pending => Wrote::Blocked,
+        }
+    }
 }
 
 /// What became of a write.

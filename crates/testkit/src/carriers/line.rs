@@ -16,6 +16,7 @@ pub struct Line {
     carrier: &'static dyn Carrier,
     talk: Box<dyn Talk>,
     socket: TcpStream,
+    buffer: Box<[u8]>,
     /// Bytes not yet written.
     out: VecDeque<u8>,
     /// What came and was not asked for yet.
@@ -81,6 +82,7 @@ impl Line {
             carrier,
             talk: carrier.talk(place, seed),
             socket,
+            buffer: vec![0; 16 * 1024].into(),
             out: VecDeque::new(),
             heard: VecDeque::new(),
             ask,
@@ -148,11 +150,10 @@ impl Line {
 
     /// Writes and reads until something came.
     async fn turn(&mut self) -> io::Result<Vec<Heard>> {
-        let mut buffer = [0; 16 * 1024];
         loop {
             let (mut read, mut write) = self.socket.split();
             let count = tokio::select! {
-                count = read.read(&mut buffer) => count?,
+                count = read.read(&mut self.buffer) => count?,
                 wrote = write.write(self.out.as_slices().0), if !self.out.is_empty() => {
                     self.out.drain(..wrote?);
                     continue;
@@ -161,7 +162,7 @@ impl Line {
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            let heard = self.talk.read(&buffer[..count]);
+            let heard = self.talk.read(&self.buffer[..count]);
             let heard = heard.unwrap_or_else(|torn| panic!("{} {torn}", self.carrier.name()));
             if !heard.is_empty() {
                 return Ok(heard);
@@ -300,8 +301,11 @@ impl Line {
         self.close();
         // Over TCP a client that has sent its last byte may still listen: only closing tells that it does not.
         if !farewell.is_empty() {
-            let mut rest = [0; 4096];
-            while timeout(WITHIN, self.socket.read(&mut rest)).await.unwrap().is_ok_and(|count| count > 0) {}
+            while timeout(WITHIN, self.socket.read(&mut self.buffer))
+                .await
+                .unwrap()
+                .is_ok_and(|count| count > 0)
+            {}
         }
     }
 }
