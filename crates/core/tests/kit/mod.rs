@@ -159,6 +159,9 @@ impl Truth {
     }
 }
 
+/// What becomes of a page.
+pub type Edit = fn(&mut Page);
+
 /// Writes down what happens to `inner`, and dawdles now and then so that everything meets everything.
 #[derive(Debug, Clone)]
 pub struct Recorded {
@@ -168,6 +171,8 @@ pub struct Recorded {
     pub batches: Arc<Mutex<Vec<usize>>>,
     /// The highest head that a follower was told.
     pub told: Arc<Mutex<Position>>,
+    /// Done to the next page of a namespace: what a store may answer that is trimmed while it reads.
+    pub edit: Arc<Mutex<Option<Edit>>>,
     /// Trims wait for whoever holds it.
     pub trimming: Arc<tokio::sync::Mutex<()>>,
     rng: Arc<Mutex<Rng>>,
@@ -177,8 +182,8 @@ pub struct Recorded {
 impl Recorded {
     /// `dawdle` is a chance in 256 to wait once, before and after each call.
     pub fn new(inner: Arc<dyn Store>, truth: Arc<Mutex<Truth>>, rng: Rng, dawdle: u8) -> Self {
-        let (batches, told, trimming) = Default::default();
-        Self { inner, truth, batches, told, trimming, rng: Arc::new(Mutex::new(rng)), dawdle }
+        let (batches, told, trimming, edit) = Default::default();
+        Self { inner, truth, batches, told, edit, trimming, rng: Arc::new(Mutex::new(rng)), dawdle }
     }
 
     async fn dawdle(&self) {
@@ -282,7 +287,13 @@ impl Store for Recorded {
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
         let namespace = namespace.to_owned();
-        Box::pin(async move { self.around(self.inner.range(&namespace, after, up_to, limit)).await })
+        Box::pin(async move {
+            let mut page = self.around(self.inner.range(&namespace, after, up_to, limit)).await?;
+            if let Some(edit) = self.edit.lock().unwrap().take() {
+                edit(&mut page);
+            }
+            Ok(page)
+        })
     }
 
     fn trim(&self, channel: &ChannelName, to: Position) -> Answer<'_, Result<(), StoreError>> {

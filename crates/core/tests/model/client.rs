@@ -342,7 +342,8 @@ impl Client {
         self.step(event.log, event.position, in_backlog);
         if !in_backlog {
             assert!(!self.in_feed.contains(&key), "{event:?} came twice on one feed");
-            let part = item.cursor.as_ref().map_or(event.part(), |cursor| cursor.part(event.log).unwrap());
+            let part =
+                item.cursor.as_ref().map_or_else(|| event.part(), |cursor| cursor.part(event.log).unwrap());
             // One that shares its place with a gap does not move the cursor: it may come again if that was not taken.
             if part.position == event.position {
                 self.in_feed.insert(key);
@@ -520,7 +521,7 @@ impl Client {
 }
 
 fn short(fact: &Fact) -> String {
-    let Fact { stored, removed, forgotten } = fact;
+    let Fact { stored, removed, .. } = fact;
     format!(
         "{}#{} at {:?} after {:?} removed {removed:?}",
         stored.channel, stored.seq, stored.position, stored.prev
