@@ -5,7 +5,8 @@ use sosik_client::{Delivery, GapPolicy, Start, Transport};
 use crate::peer::{Peer, event, events, page, respond, told, within};
 
 // Mutants: a hole delivered as it comes -> e4 before e2; re-read from the start -> `after` is wrong; what the read brings
-// not noted -> e2 and e3 twice; the read not marked -> `hole=1` is missing.
+// not noted -> e2 and e3 twice; the read not marked -> `hole=1` is missing; read to the end and not to e4 -> a third page is
+// asked for.
 #[tokio::test]
 async fn a_hole_is_read_again_from_the_last_place_and_filled_in_order() {
     let peer = Peer::start().await;
@@ -24,7 +25,7 @@ async fn a_hole_is_read_again_from_the_last_place_and_filled_in_order() {
         respond(&mut socket, "200 OK", "connection: close\r\n", &page(&first, "c3", true)).await;
         let (asked, mut socket) = peer.request().await;
         assert_eq!(asked.after.as_deref(), Some("c3"));
-        respond(&mut socket, "200 OK", "connection: close\r\n", &page(&events([3, 4, 5, 6]), "c6", false))
+        respond(&mut socket, "200 OK", "connection: close\r\n", &page(&events([3, 4, 5, 6]), "c6", true))
             .await;
         live
     };
