@@ -56,7 +56,7 @@ pub fn block_on<T>(case: impl Future<Output = T>) -> T {
     runtime.expect("a runtime of one thread starts").block_on(case)
 }
 
-/// Makes one `#[test]` of each case of the suite, see [`crate::store_suite`].
+/// Makes one `#[test]` of each case of the suite, see [`mod@crate::store_suite`].
 #[macro_export]
 macro_rules! store_suite {
     ($make:expr) => { $crate::store_suite!($make, seeds = 200); };

@@ -41,7 +41,7 @@ pub fn block_on<T>(case: impl Future<Output = T>) -> T {
     runtime.expect("a runtime starts").block_on(bounded)
 }
 
-/// Makes one `#[test]` of each case, see [`crate::transport_suite`].
+/// Makes one `#[test]` of each case, see [`mod@crate::transport_suite`].
 #[macro_export]
 macro_rules! transport_suite {
     ($name:ident: $carrier:expr; $($group:ident)+) => {
