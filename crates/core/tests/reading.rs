@@ -7,7 +7,7 @@ use sosik_core::{
     Budget, ChannelName, Data, Draft, Epoch, Grant, Herald, Look, Namespace, Node, NodeOptions, Page,
     Pattern, Reader, Start, Verb, Verbs, WatchId, What,
 };
-use sosik_store::Memory;
+use sosik_testkit::Memory;
 
 #[derive(Debug, Default)]
 struct Heard(Mutex<Vec<WatchId>>);

@@ -12,7 +12,7 @@ use sosik_core::{
     Budget, Cursor, Epoch, Error, GapReason, Joined, LogId, Look, Namespace, NodeOptions, Page, Part,
     Pattern, Position, Published, Reader, Start, Store, What,
 };
-use sosik_store::Memory;
+use sosik_testkit::Memory;
 use tokio::task::JoinSet;
 
 use self::kit::{Recorded, Running, Truth, channel, draft, grant, is_ready, pattern, patterns, settle};

@@ -16,7 +16,7 @@ use sosik_core::{
     Budget, ChannelName, Cursor, Data, Draft, Epoch, Error, LogId, Look, Namespace, Node, Page, Position,
     Published, Reader, Start, Store, What, record,
 };
-use sosik_store::Memory;
+use sosik_testkit::Memory;
 use sosik_testkit::{
     faulty::{FOREIGN, FaultPlan, Faulty},
     seed::seeds,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sosik_core::{Budget, Epoch, Error, Look, NodeOptions, Page, Reader, Start, Store, What};
-use sosik_store::Memory;
+use sosik_testkit::Memory;
 use sosik_testkit::faulty::{AppendFault, FaultPlan, Faulty, PER};
 use tokio::task::JoinHandle;
 

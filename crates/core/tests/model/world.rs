@@ -7,7 +7,7 @@ use sosik_core::{
     ChannelName, Draft, Epoch, Error, LogId, Namespace, NodeOptions, Pattern, Position, Published, Start,
     Store,
 };
-use sosik_store::Memory;
+use sosik_testkit::Memory;
 use tokio::task::JoinSet;
 
 use crate::{
