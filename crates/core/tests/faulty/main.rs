@@ -26,13 +26,8 @@ use tokio::task::JoinSet;
 use self::kit::{Recorded, Running, Truth, channel, grant, patterns, settle};
 
 /// Publishers, alone and in batches, several at once, on two nodes over one store; readers that change nodes.
-// Mutants, each planted and seen to fail here:
-// - a refused attempt (`Unavailable`) after an `Unknown` one numbers a new batch -> stored twice;
-// - `Unknown` answered to the publisher at once -> refused although stored, and the batch is given up;
-// - `Duplicate` taken for a conflict -> stored twice;
-// - a conflict that sends the same batch again -> never acknowledged;
-// - the channels are not read again after a conflict -> never acknowledged;
-// - events are shown up to the place of the last append instead of the committed head -> above the head.
+// Mutants, each planted and seen to fail here: after an attempt of unknown fate a new batch is numbered, at once or when
+// the next one is refused -> stored twice.
 #[tokio::test]
 async fn what_is_acknowledged_is_stored_once_and_reaches_everybody_once_and_in_order() {
     for seed in seeds(1_200) {

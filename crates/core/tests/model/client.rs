@@ -269,6 +269,11 @@ impl Client {
             Look::Found => {
                 let count = page.items.len();
                 assert!(count > 0);
+                let places = page.items.iter().filter_map(|item| match &item.what {
+                    What::Event(event) => Some(event.position),
+                    _ => None,
+                });
+                assert!(places.is_sorted_by(|a, b| a < b), "one page, one order: {:?}", page.items);
                 let count = if world.rng.bool() { count } else { world.rng.usize(..=count) };
                 let told = reader.cursor().unwrap_or_default();
                 let in_backlog = page.items.iter().all(|item| {
