@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, future::Future, net::SocketAddr, time::Duration};
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use sosik_client::{Client, Data, Delivery, Following, Format, GapReason, Options, Timers, Transport};
 use sosik_wire::{CaughtUp, Down, Encoding, EventFrame, GapFrame, OkFrame, Problem, Up, Welcome, decode};
 use tokio::{
@@ -117,6 +117,11 @@ impl Peer {
     pub(crate) async fn request(&self) -> (Asked, TcpStream) {
         let (mut socket, _) = within(self.http.accept()).await.unwrap();
         (read_request(&mut socket).await.unwrap(), socket)
+    }
+
+    /// Whether another HTTP connection waits to be accepted.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.http.accept().now_or_never().is_some()
     }
 
     /// The next connection of a following. Two-way ones have said hello and subscribed.
