@@ -35,7 +35,7 @@ pub use stream::{STREAM, STREAM_BINARY};
 pub use tcp::{TCP, TCP_BINARY, hello};
 use tokio::task::JoinSet;
 pub use transcript::Transcript;
-pub use websocket::{WEBSOCKET, WEBSOCKET_BINARY, upgrade};
+pub use websocket::{WEBSOCKET, WEBSOCKET_BINARY, masked, upgrade};
 
 /// Every carrier of the product: the six transports in all their forms.
 pub const ALL: [&dyn Carrier; 9] =

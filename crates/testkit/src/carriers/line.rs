@@ -68,6 +68,26 @@ impl Line {
         seed: u64,
         transcript: Transcript,
     ) -> io::Result<Self> {
+        let mut line = Self::connect(carrier, place, ask, seed, transcript).await?;
+        line.ask();
+        Ok(line)
+    }
+
+    /// Connects and sends these bytes instead of what the carrier would; what comes is still read its way.
+    pub async fn raw(carrier: &'static dyn Carrier, place: &Place, bytes: &[u8]) -> Self {
+        let ask = Ask::new(&[], Begin::Now);
+        let mut line = Self::connect(carrier, place, ask, 1, Transcript::default()).await.unwrap();
+        line.socket.write_all(bytes).await.unwrap();
+        line
+    }
+
+    async fn connect(
+        carrier: &'static dyn Carrier,
+        place: &Place,
+        ask: Ask,
+        seed: u64,
+        transcript: Transcript,
+    ) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         if ask.narrow {
             socket.set_recv_buffer_size(4 * 1024)?;
@@ -78,7 +98,7 @@ impl Line {
             Begin::After(cursor) => Some(cursor.clone()),
             _ => None,
         };
-        let mut line = Self {
+        Ok(Self {
             carrier,
             talk: carrier.talk(place, seed),
             socket,
@@ -91,9 +111,15 @@ impl Line {
             connection: None,
             cursor,
             interval: Duration::from_millis(if carrier.name() == "poll" { 5 } else { 0 }),
-        };
-        line.ask();
-        Ok(line)
+        })
+    }
+
+    /// Asks for something else on the same connection, after a refusal.
+    pub fn ask_again(&mut self, ask: Ask) {
+        self.close();
+        self.cursor = None;
+        self.ask = ask;
+        self.ask();
     }
 
     fn ask(&mut self) {

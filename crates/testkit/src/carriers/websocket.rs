@@ -131,7 +131,7 @@ impl Talk for Messages {
 }
 
 /// A final frame of a client (RFC 6455 section 5.3).
-pub(super) fn masked(opcode: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
+pub fn masked(opcode: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
     let mut frame = vec![0x80 | opcode];
     match payload.len() {
         length @ 0..=125 => frame.push(0x80 | length as u8),
