@@ -55,7 +55,12 @@ impl Node {
         let nowhere = Part { log: life.log, epoch: life.epoch, position: Position::START };
         let space = life.space(channel.namespace());
         if space.is_some_and(|space| space.options.signal) {
-            return Ok(History { gap: None, events: Vec::new(), cursor: Cursor::new([nowhere]), more: false });
+            return Ok(History {
+                gap: None,
+                events: Vec::new(),
+                cursor: Cursor::new([nowhere]),
+                more: false,
+            });
         }
         let head = life.head();
         let limit = PageLimit { events: limit.clamp(1, PAGE_EVENTS_MAX), bytes: PAGE_BYTES_MAX };
