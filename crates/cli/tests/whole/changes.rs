@@ -6,7 +6,7 @@ use sosik_client::{Client, Data, Delivery, GapPolicy, Options, Start, Timers, Tr
 
 use crate::server::{Server, within};
 
-// Mutants: the cursor moved by the other connection's frames; repeats not dropped; the old connection closed first.
+// Mutants: repeats delivered -> a number comes twice; the new connection opened at `now` -> numbers are missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_36_changes_in_mid_stream_lose_and_repeat_nothing() {
     let server = Server::start().await;
