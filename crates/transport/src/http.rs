@@ -3,9 +3,11 @@
 use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use axum::{
+    Extension,
     body::Body,
-    extract::Request,
+    extract::{Request, State},
     response::{IntoResponse, Response},
+    routing::{MethodFilter, MethodRouter, on},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -23,6 +25,18 @@ use crate::{
     form::{Form, Pieces},
     hub::{Caller, Hub},
 };
+
+/// A path whose refusals become problem documents.
+pub(crate) fn answering<F, R>(methods: MethodFilter, respond: F) -> MethodRouter<Arc<Hub>>
+where
+    F: Fn(Arc<Hub>, Caller, Request) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Result<Response, Refused>> + Send + 'static,
+{
+    on(methods, move |State(hub): State<Arc<Hub>>, Extension(caller): Extension<Caller>, request: Request| {
+        let answer = respond(hub.clone(), caller, request);
+        async move { answer.await.unwrap_or_else(|refused| problem(&hub, refused)) }
+    })
+}
 
 /// What a reading request asks for.
 #[derive(Debug)]
@@ -204,6 +218,8 @@ pub(crate) fn bad(message: &str) -> Refused {
     Refused::new(None, Code::BadRequest, message)
 }
 
+/// How a reading path is asked: by URL, or by POST with the same question as JSON.
+pub(crate) const READING: MethodFilter = MethodFilter::GET.or(MethodFilter::POST);
 pub(crate) const NO_STORE: &str = "no-store";
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");

@@ -2,18 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Extension,
-    extract::{Request, State},
-    response::Response,
-    routing::{MethodRouter, get},
-};
+use axum::{extract::Request, response::Response, routing::MethodRouter};
 use http::HeaderValue;
 use sosik_wire::{Hints, Refused, TransportName as Transport};
 
 use crate::{
     held,
-    http::{NO_STORE, PREFERENCE_APPLIED, ask, open, problem},
+    http::{NO_STORE, PREFERENCE_APPLIED, READING, answering, ask, open},
     hub::{Caller, Hub},
 };
 
@@ -21,25 +16,17 @@ use crate::{
 pub(crate) const TRANSPORT: Transport = Transport::LongPoll;
 
 pub(crate) fn route() -> MethodRouter<Arc<Hub>> {
-    get(answer).post(answer)
+    answering(READING, respond)
 }
 
-async fn answer(
-    State(hub): State<Arc<Hub>>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
-) -> Response {
-    respond(&hub, caller, request).await.unwrap_or_else(|refused| problem(&hub, refused))
-}
-
-async fn respond(hub: &Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
-    let ask = ask(hub, request).await?;
-    let reader = open(hub, caller, &ask).await?;
+async fn respond(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
+    let ask = ask(&hub, request).await?;
+    let reader = open(&hub, caller, &ask).await?;
     let wait_s = ask.wait.unwrap_or(hub.settings.wait_s).min(hub.settings.wait_s_max);
     // Up to a tenth less, so that the requests of a cohort do not end together.
     let wait_ms = wait_s * 1000 - fastrand::u64(0..=wait_s * 100);
     let hints = Hints { next_ms: None, rearm_ms: Some(0) };
-    let (mut response, _) = held::answer(hub, TRANSPORT, reader, wait_ms, hints, NO_STORE).await?;
+    let (mut response, _) = held::answer(&hub, TRANSPORT, reader, wait_ms, hints, NO_STORE).await?;
     if ask.preferred {
         let applied = HeaderValue::try_from(format!("wait={wait_s}"));
         response.headers_mut().extend(applied.map(|applied| (PREFERENCE_APPLIED, applied)));

@@ -6,17 +6,16 @@ use std::{
 };
 
 use axum::{
-    Extension,
-    extract::{Request, State},
+    extract::Request,
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get},
+    routing::MethodRouter,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sosik_wire::{Hints, Refused, TransportName as Transport};
 
 use crate::{
     held,
-    http::{LAST_EVENT_ID, NEXT_MS, NO_STORE, ask, open, problem},
+    http::{LAST_EVENT_ID, NEXT_MS, NO_STORE, READING, answering, ask, open},
     hub::{Caller, Hub},
 };
 
@@ -24,26 +23,18 @@ use crate::{
 pub(crate) const TRANSPORT: Transport = Transport::Poll;
 
 pub(crate) fn route() -> MethodRouter<Arc<Hub>> {
-    get(answer).post(answer)
+    answering(READING, respond)
 }
 
-async fn answer(
-    State(hub): State<Arc<Hub>>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
-) -> Response {
-    respond(&hub, caller, request).await.unwrap_or_else(|refused| problem(&hub, refused))
-}
-
-async fn respond(hub: &Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
+async fn respond(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
     let given = request.headers().clone();
-    let ask = ask(hub, request).await?;
-    let reader = open(hub, caller, &ask).await?;
+    let ask = ask(&hub, request).await?;
+    let reader = open(&hub, caller, &ask).await?;
     let hints = Hints { next_ms: Some(hub.settings.poll_next_ms), rearm_ms: None };
     let cache = if ask.cacheable { "private, no-cache" } else { NO_STORE };
-    let (mut response, cursor) = held::answer(hub, TRANSPORT, reader, 0, hints, cache).await?;
+    let (mut response, cursor) = held::answer(&hub, TRANSPORT, reader, 0, hints, cache).await?;
     if ask.cacheable {
-        validate(hub, &given, &ask.said, &cursor, &mut response);
+        validate(&hub, &given, &ask.said, &cursor, &mut response);
     }
     Ok(response)
 }

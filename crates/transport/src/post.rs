@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension,
-    extract::{Request, State},
+    extract::Request,
     response::Response,
-    routing::{MethodRouter, get, post},
+    routing::{MethodFilter, MethodRouter},
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
@@ -15,35 +14,27 @@ use sosik_wire::{
 };
 
 use crate::{
-    http::{NO_STORE, bad, body, json, problem},
+    http::{NO_STORE, answering, bad, body, json},
     hub::{Caller, Hub},
     uplink,
 };
 
 /// `POST /v1/publish`: one event, or an array that is stored as a whole or not at all.
 pub(crate) fn publish() -> MethodRouter<Arc<Hub>> {
-    post(|State(hub): State<Arc<Hub>>, Extension(caller): Extension<Caller>, request: Request| async move {
-        publish_body(&hub, &caller, request).await.unwrap_or_else(|refused| problem(&hub, refused))
-    })
+    answering(MethodFilter::POST, publish_body)
 }
 
 /// `POST /v1/send`: frames, one per line, answered line by line.
 pub(crate) fn send() -> MethodRouter<Arc<Hub>> {
-    post(|State(hub): State<Arc<Hub>>, Extension(caller): Extension<Caller>, request: Request| async move {
-        send_lines(&hub, caller, request).await.unwrap_or_else(|refused| problem(&hub, refused))
-    })
+    answering(MethodFilter::POST, send_lines)
 }
 
 /// `GET /v1/history`: a page of a channel's past.
 pub(crate) fn history() -> MethodRouter<Arc<Hub>> {
-    get(|State(hub): State<Arc<Hub>>, Extension(caller): Extension<Caller>, request: Request| async move {
-        history_page(&hub, &caller, request.uri().query().unwrap_or_default())
-            .await
-            .unwrap_or_else(|refused| problem(&hub, refused))
-    })
+    answering(MethodFilter::GET, history_page)
 }
 
-async fn publish_body(hub: &Hub, caller: &Caller, request: Request) -> Result<Response, Refused> {
+async fn publish_body(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
     if request.headers().contains_key("idempotency-key") {
         return Err(Refused::new(
             None,
@@ -52,8 +43,8 @@ async fn publish_body(hub: &Hub, caller: &Caller, request: Request) -> Result<Re
         ));
     }
     let PublishBody { events, array } =
-        PublishBody::parse(&body(hub, request, &["application/json"]).await?)?;
-    let oks = uplink::publish(hub, caller, events).await?;
+        PublishBody::parse(&body(&hub, request, &["application/json"]).await?)?;
+    let oks = uplink::publish(&hub, &caller, events).await?;
     let answer = match (&oks[..], array) {
         ([ok], false) => Encoding::JsonLine.frame(ok),
         _ => publish_array(&oks),
@@ -61,8 +52,8 @@ async fn publish_body(hub: &Hub, caller: &Caller, request: Request) -> Result<Re
     Ok(json(answer, NO_STORE))
 }
 
-async fn send_lines(hub: &Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
-    let body = body(hub, request, &["application/x-ndjson", "application/json"]).await?;
+async fn send_lines(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
+    let body = body(&hub, request, &["application/x-ndjson", "application/json"]).await?;
     let lines = body.split(|byte| *byte == b'\n').map(|line| body.slice_ref(line));
     let lines: Vec<Bytes> = lines.filter(|line| !line.trim_ascii().is_empty()).collect();
     let jobs = lines.into_iter().map(|line| line_answer(hub.clone(), caller.clone(), line));
@@ -89,9 +80,9 @@ async fn line_answer(hub: Arc<Hub>, caller: Caller, line: Bytes) -> Down {
     }
 }
 
-async fn history_page(hub: &Hub, caller: &Caller, query: &str) -> Result<Response, Refused> {
+async fn history_page(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
     let mut frame = HistoryFrame::default();
-    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+    for (key, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
         match &*key {
             "channel" => frame.channel = value.into_owned(),
             "before" => frame.before = Some(value.into_owned()),
@@ -104,7 +95,7 @@ async fn history_page(hub: &Hub, caller: &Caller, query: &str) -> Result<Respons
             _ => {}
         }
     }
-    let page = uplink::history(hub, caller, &frame).await?;
+    let page = uplink::history(&hub, &caller, &frame).await?;
     let mut answer = Answer::new();
     if let Some(gap) = &page.gap {
         answer.push(&Down::gap(gap, &sosik_core::Cursor::new([gap.part])));

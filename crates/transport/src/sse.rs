@@ -2,17 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Extension,
-    extract::{Request, State},
-    response::Response,
-    routing::{MethodRouter, get},
-};
+use axum::{extract::Request, response::Response, routing::MethodRouter};
 use sosik_wire::{Refused, TransportName as Transport};
 
 use crate::{
     form::Form,
-    http::{ask, open, problem, streaming},
+    http::{READING, answering, ask, open, streaming},
     hub::{Caller, Hub},
 };
 
@@ -20,19 +15,11 @@ use crate::{
 pub(crate) const TRANSPORT: Transport = Transport::Sse;
 
 pub(crate) fn route() -> MethodRouter<Arc<Hub>> {
-    get(answer).post(answer)
+    answering(READING, respond)
 }
 
-async fn answer(
-    State(hub): State<Arc<Hub>>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
-) -> Response {
-    respond(&hub, caller, request).await.unwrap_or_else(|refused| problem(&hub, refused))
-}
-
-async fn respond(hub: &Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
-    let ask = ask(hub, request).await?;
-    let reader = open(hub, caller, &ask).await?;
-    Ok(streaming(hub, TRANSPORT, Form::Sse, "text/event-stream", reader))
+async fn respond(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
+    let ask = ask(&hub, request).await?;
+    let reader = open(&hub, caller, &ask).await?;
+    Ok(streaming(&hub, TRANSPORT, Form::Sse, "text/event-stream", reader))
 }

@@ -2,18 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Extension,
-    extract::{Request, State},
-    response::Response,
-    routing::{MethodRouter, get},
-};
+use axum::{extract::Request, response::Response, routing::MethodRouter};
 use http::header;
 use sosik_wire::{Refused, TransportName as Transport};
 
 use crate::{
     form::Form,
-    http::{ask, open, problem, streaming},
+    http::{READING, answering, ask, open, streaming},
     hub::{Caller, Hub},
 };
 
@@ -21,27 +16,19 @@ use crate::{
 pub(crate) const TRANSPORT: Transport = Transport::Stream;
 
 pub(crate) fn route() -> MethodRouter<Arc<Hub>> {
-    get(answer).post(answer)
+    answering(READING, respond)
 }
 
-async fn answer(
-    State(hub): State<Arc<Hub>>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
-) -> Response {
-    respond(&hub, caller, request).await.unwrap_or_else(|refused| problem(&hub, refused))
-}
-
-async fn respond(hub: &Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
+async fn respond(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
     let accepts =
         request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (form, media_type) = match accepts.contains(BINARY) {
         true => (Form::Binary, BINARY),
         false => (Form::Stream, "application/x-ndjson"),
     };
-    let ask = ask(hub, request).await?;
-    let reader = open(hub, caller, &ask).await?;
-    Ok(streaming(hub, TRANSPORT, form, media_type, reader))
+    let ask = ask(&hub, request).await?;
+    let reader = open(&hub, caller, &ask).await?;
+    Ok(streaming(&hub, TRANSPORT, form, media_type, reader))
 }
 
 const BINARY: &str = "application/octet-stream";

@@ -7,10 +7,9 @@ use std::{
 };
 
 use axum::{
-    Extension,
-    extract::{Request, State},
+    extract::Request,
     response::Response,
-    routing::{MethodRouter, get},
+    routing::{MethodFilter, MethodRouter},
 };
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderValue, StatusCode, header, request::Parts};
@@ -29,7 +28,7 @@ use tungstenite::{
 use crate::{
     duplex::{self, Codec, Inbound},
     form::{Form, Pieces},
-    http::{bad, problem},
+    http::{answering, bad},
     hub::{Caller, Hub},
 };
 
@@ -37,26 +36,17 @@ use crate::{
 pub(crate) const TRANSPORT: Transport = Transport::WebSocket;
 
 pub(crate) fn route() -> MethodRouter<Arc<Hub>> {
-    get(answer)
-}
-
-async fn answer(
-    State(hub): State<Arc<Hub>>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
-) -> Response {
-    respond(&hub, caller, request).await.unwrap_or_else(|refused| problem(&hub, refused))
+    answering(MethodFilter::GET, respond)
 }
 
 /// Switches protocols (RFC 6455 section 4.2.2), or says at once that this path speaks nothing else: clients behind a
 /// proxy that drops `Upgrade` must not wait to find out.
-async fn respond(hub: &Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
+async fn respond(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
     let (mut parts, _) = request.into_parts();
     let accept = check(&parts)?;
     let (form, subprotocol) = choose(&parts)?;
     let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
     let upgrade = upgrade.ok_or_else(|| Refused::new(None, Code::Upgrade, NO_UPGRADE))?;
-    let hub = hub.clone();
     // Ends with its connection: by its own end, by the goodbye of a drain, or with the runtime.
     #[allow(
         clippy::disallowed_methods,
