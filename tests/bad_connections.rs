@@ -36,7 +36,7 @@ fn check_problem(about: &str, answered: &Answered, code: Code, next: &str) {
 /// Method, target, headers, body, the code, and a word of what to do next.
 type BadRequest = (&'static str, &'static str, Vec<(String, String)>, Vec<u8>, Code, &'static str);
 
-// Mutant: the guard without `one` -> two Hosts pass. The fallback without a problem -> a bare 404.
+// Mutant: the guard takes the first of two headers -> two Hosts pass.
 #[test]
 fn requests_that_cannot_be_served_are_problems_and_the_connection_goes_on() {
     let host = || header("Content-Type", "application/json");
@@ -104,7 +104,7 @@ fn a_request_without_the_one_host_that_is_ours_is_refused() {
     });
 }
 
-// Mutant: the body read before its end and published -> an event is stored.
+// Mutant: what came of a body taken for the whole, when it is cut off or late -> an event is stored.
 #[test]
 fn a_body_that_is_cut_off_or_does_not_come_does_nothing() {
     block_on(async {

@@ -5,7 +5,7 @@ use sosik_lab::checker::{CursorFrom, Observed};
 use super::Ground;
 use crate::carriers::{Begin, Carrier, Manner, News};
 
-// Mutant: a welcome without the cursor of the feed -> fails; with the head instead of `now` -> the event is lost.
+// Mutant: a welcome without the cursor of the feed -> fails.
 pub async fn the_welcome_comes_first_and_its_feed_has_a_cursor_before_any_event(
     carrier: &'static dyn Carrier,
 ) {
@@ -61,6 +61,7 @@ pub async fn caught_up_is_said_once(carrier: &'static dyn Carrier) {
     assert_eq!((before, said, after), (300, 1, 6));
 }
 
+// Mutant: no heartbeat -> hangs.
 pub async fn silence_is_broken_by_heartbeats(carrier: &'static dyn Carrier) {
     let ground = Ground::with(carrier, |options| options.settings.heartbeat_ms = 300).await;
     let mut line = ground.follow_live(&["disk:a"]).await;
@@ -74,6 +75,7 @@ pub async fn silence_is_broken_by_heartbeats(carrier: &'static dyn Carrier) {
     assert_eq!(line.event().await.seq, 1);
 }
 
+// Mutant: a feed that does not look at the drain -> hangs.
 pub async fn a_server_that_stops_says_drain(carrier: &'static dyn Carrier) {
     let ground = Ground::start(carrier).await;
     let mut line = ground.follow_live(&["disk:a"]).await;

@@ -32,6 +32,7 @@ pub async fn the_post_form_gives_the_same_as_the_get_form(carrier: &'static dyn 
     line.live().await;
 }
 
+// Mutant: the header ignored -> fails.
 pub async fn last_event_id_wins_over_after(carrier: &'static dyn Carrier) {
     let ground = Ground::start(carrier).await;
     ground.publish_numbers("disk:a", 1, 9).await;

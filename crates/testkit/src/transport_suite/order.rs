@@ -12,7 +12,7 @@ pub async fn two_channels_in_both_logs_keep_the_order_of_each_log(carrier: &'sta
     check(&line.events(60).await, 60);
 }
 
-// Mutant: the cursor of a page over both logs with the part of the other log as it was asked with -> repeats.
+// Mutant: the cursor of a set over both logs without the part of the other one -> repeats or skips.
 // Mutant: the cursor of the item before -> repeats one at every place.
 pub async fn every_cursor_over_both_logs_goes_on_exactly_behind_it(carrier: &'static dyn Carrier) {
     let ground = Ground::start(carrier).await;
@@ -30,6 +30,7 @@ pub async fn every_cursor_over_both_logs_goes_on_exactly_behind_it(carrier: &'st
     }
 }
 
+// Mutant: a new channel that does not become part of the watched prefix -> hangs.
 pub async fn a_prefix_follows_channels_that_come_later(carrier: &'static dyn Carrier) {
     let ground = Ground::start(carrier).await;
     let mut publisher = ground.publisher().await;

@@ -33,6 +33,7 @@ pub async fn the_same_question_with_the_same_outcome_is_answered_304(carrier: &'
     assert_eq!(client.post("/v1/poll", &body).await.head.header("ETag"), None);
 }
 
+// Mutant: `more` never said -> fails.
 pub async fn an_answer_that_is_full_says_that_there_is_more(carrier: &'static dyn Carrier) {
     let ground = Ground::start(carrier).await;
     ground.publish_numbers("disk:a", 1, 300).await;

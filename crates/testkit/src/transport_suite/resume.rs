@@ -72,6 +72,7 @@ pub async fn trimming_during_catch_up_is_told_in_its_place(carrier: &'static dyn
     assert!(gaps > 0, "nothing was trimmed before the reader had it: the test proves nothing");
 }
 
+// Mutant: a foreign cursor moved to the base without its gap -> fails.
 pub async fn a_new_epoch_is_told_and_what_came_since_is_delivered(carrier: &'static dyn Carrier) {
     let set = ["disk:a", "mem:a"];
     let old = Ground::start(carrier).await;

@@ -6,6 +6,7 @@ use super::{Ground, begin::seqs};
 use crate::carriers::{Begin, Carrier, News};
 
 // Mutant: the backlog's events with their own cursors -> fails; the `ok` before the backlog -> fails.
+// Mutant: `Joined` told and not taken -> told without end, the worker hangs.
 pub async fn a_second_subscribe_has_its_backlog_and_moves_no_cursor(carrier: &'static dyn Carrier) {
     let ground = Ground::start(carrier).await;
     ground.publish_numbers("disk:b", 1, 40).await;
@@ -58,6 +59,7 @@ pub async fn what_is_followed_already_is_refused(carrier: &'static dyn Carrier) 
     assert_eq!(line.event().await.channel, "disk:b");
 }
 
+// Mutant: members that stay in the set -> fails.
 pub async fn what_is_left_comes_no_more(carrier: &'static dyn Carrier) {
     let ground = Ground::start(carrier).await;
     let mut line = ground.follow_live(&["disk:a", "disk:b"]).await;
