@@ -119,7 +119,9 @@ pub enum NameError {
     #[error("a channel name may not hold {0:?}; controls, white space, '*', '?' and '#' are not allowed")]
     Character(char),
     /// A `*` that is not the last character after a `:`.
-    #[error("'*' is only allowed as the last character after a colon, such as match:*")]
+    #[error(
+        "'*' stands for many channels: only at the end of what is followed and right after a colon, such as match:*; publish and history name one channel"
+    )]
     Star,
     /// Not in Unicode normalisation form C.
     #[error("the channel name is not in Unicode normalisation form NFC; normalise it before sending")]

@@ -17,7 +17,7 @@ pub async fn an_empty_answer_is_200_with_the_cursor(carrier: &'static dyn Carrie
     assert_eq!(ground.follow(&["disk:a"], Begin::After(cursor)).await.event().await.seq, 2);
 }
 
-// Mutant: a seat that is never registered, or only after the look -> the news is not heard, hangs.
+// Mutant: a seat that is never registered -> the news is not heard, hangs.
 pub async fn the_preferred_wait_is_applied_and_said(carrier: &'static dyn Carrier) {
     let ground = Ground::with(carrier, |options| options.settings.wait_s_max = 7).await;
     let mut client = ground.client().await;
