@@ -118,6 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
                 self.feed.push(&answer);
             }
             let read = self.read(cx);
+            let held_up = self.is_held_up();
             match self.turn(cx) {
                 // What was begun is answered first; nothing new is read meanwhile.
                 Poll::Ready(Some(_)) if !self.jobs.is_empty() => return Poll::Pending,
@@ -129,6 +130,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
                 Poll::Ready(Some(Inbound::Fatal(goodbye))) => return self.say_goodbye(cx, goodbye.frame()),
                 Poll::Ready(Some(Inbound::Closed)) => return self.finish(cx),
                 Poll::Ready(Some(Inbound::Frame(_) | Inbound::Bad(_))) => {}
+                // The turn has made room: the socket was not asked, so nothing but this reads on.
+                Poll::Ready(None) | Poll::Pending if held_up && !self.is_held_up() => {}
                 Poll::Ready(None) | Poll::Pending => return self.rest(),
             }
         }
@@ -154,14 +157,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
         if let Some(frame) = self.waiting.take() {
             self.run(frame);
         }
-        if self.hub.is_draining()
-            || self.waiting.is_some()
-            || self.jobs.len() >= JOBS_MAX
-            || self.feed.outbox.len() >= ANSWERS_MAX
-        {
-            return Poll::Pending;
-        }
         loop {
+            if self.hub.is_draining() || self.is_held_up() {
+                return Poll::Pending;
+            }
             let mut control = Vec::new();
             let next = self.codec.next(&mut control);
             control.into_iter().for_each(|pieces| self.feed.push_pieces(pieces));
@@ -184,6 +183,12 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
                 Poll::Ready(_) => self.input_ended = true,
             }
         }
+    }
+
+    /// Whether something must go on before more is read.
+    fn is_held_up(&mut self) -> bool {
+        let waits = self.waiting.is_some() && self.feed.reader().is_err();
+        waits || self.jobs.len() >= JOBS_MAX || self.feed.outbox.len() >= ANSWERS_MAX
     }
 
     /// A frame's text, in order of arrival.

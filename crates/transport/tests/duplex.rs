@@ -1,0 +1,126 @@
+//! Two-way connections whose client, store or rights do not keep pace. No sweeper runs: whatever is left lying stays.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use sosik_core::{
+    Epoch, Grant, LogId, Namespace, Node, NodeOptions, Pattern, Store, Verb, Verbs, grant::Generation,
+};
+use sosik_testkit::{
+    Memory,
+    faulty::{FaultPlan, Faulty},
+};
+use sosik_transport::{Caller, Clock, Hub, Settings, Sweep, tcp};
+use tokio::io::{
+    AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf, duplex, split,
+};
+
+#[derive(Debug)]
+struct Still;
+
+impl Clock for Still {
+    fn wall_ms(&self) -> u64 {
+        1
+    }
+
+    fn steady_ms(&self) -> u64 {
+        1
+    }
+}
+
+struct Client {
+    hub: Arc<Hub>,
+    lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
+    out: WriteHalf<DuplexStream>,
+    rights: Arc<AtomicU64>,
+}
+
+impl Client {
+    /// Over a pipe that holds `room` bytes each way.
+    async fn connect(room: usize, plan: FaultPlan) -> Self {
+        let stores = [1, 2].map(|epoch| {
+            let memory = Arc::new(Memory::new(Epoch::new(epoch)));
+            Arc::new(Faulty::new(memory, epoch, plan)) as Arc<dyn Store>
+        });
+        let sweep = Sweep::new(1);
+        let options = NodeOptions::new(vec![Namespace::new("room")], 1);
+        let node = Node::open(options, stores, sweep.clone()).await.unwrap();
+        let log = node.log(LogId::Memory).clone();
+        let hub = Hub::new(node, sweep, Arc::new(Still), Settings::default());
+        let rights = Arc::new(AtomicU64::new(0));
+        let mut grant = Grant::anonymous([(Pattern::parse("room:*").unwrap(), Verbs::from_iter(Verb::ALL))]);
+        grant.generation = Generation::of(&rights);
+        let (near, far) = duplex(room);
+        #[allow(clippy::disallowed_methods)]
+        {
+            tokio::spawn(async move { log.run().await });
+            tokio::spawn(tcp::serve(hub.clone(), Caller { grant }, far));
+        }
+        let (input, out) = split(near);
+        Self { hub, lines: BufReader::with_capacity(room, input).lines(), out, rights }
+    }
+
+    async fn send(&mut self, text: &str) {
+        self.out.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// The next line that holds `what`; the others are passed.
+    async fn expect(&mut self, what: &str) -> String {
+        let next = async {
+            loop {
+                let line = self.lines.next_line().await.unwrap();
+                let line = line.unwrap_or_else(|| panic!("the connection ended before {what}"));
+                if line.contains(what) {
+                    return line;
+                }
+            }
+        };
+        let next = tokio::time::timeout(Duration::from_secs(5), next).await;
+        next.unwrap_or_else(|_| panic!("nothing with {what} came"))
+    }
+}
+
+const HELLO: &str = "{\"type\":\"hello\"}\n";
+
+// Mutant: `poll` resting although its turn brought the reader back -> the second subscribe lies there until a heartbeat.
+#[tokio::test]
+async fn a_subscribe_that_waits_for_the_one_before_goes_on_when_that_is_answered() {
+    let slow = FaultPlan { read_polls: 100, ..FaultPlan::none() };
+    let mut client = Client::connect(4096, slow).await;
+    let subscribe = |id: usize| {
+        format!("{{\"type\":\"subscribe\",\"id\":{id},\"channels\":[\"room:{id}\"],\"after\":\"now\"}}\n")
+    };
+    client.send(&format!("{HELLO}{}{}{}", subscribe(1), subscribe(2), subscribe(3))).await;
+    for id in 1..=3 {
+        client.expect(&format!("\"ok\",\"id\":{id},")).await;
+    }
+}
+
+// Mutant: `poll` resting although its turn emptied the outbox -> the client is not read from until a heartbeat.
+#[tokio::test]
+async fn a_client_that_reads_again_is_read_from_again() {
+    let mut client = Client::connect(16 * 1024, FaultPlan::none()).await;
+    let pings: String = (1..=5_000).map(|id| format!("{{\"type\":\"ping\",\"id\":{id}}}\n")).collect();
+    client.send(HELLO).await;
+    let Client { mut out, lines, hub, rights } = client;
+    #[allow(clippy::disallowed_methods)]
+    let writing = tokio::spawn(async move {
+        out.write_all(pings.as_bytes()).await.unwrap();
+        out
+    });
+    // Until the answers that nobody takes have filled the pipe and the outbox.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!writing.is_finished(), "a client that does not read is not read from without end");
+    let (near, _) = duplex(1);
+    let mut client = Client { hub, lines, out: split(near).1, rights };
+    client.expect("\"id\":5000}").await;
+    drop(writing.await.unwrap());
+}
