@@ -75,6 +75,7 @@ pub(crate) async fn serve<S, C>(
         feed,
         greeted: false,
         input_ended: false,
+        ending: None,
         waiting: None,
         jobs: FuturesUnordered::new(),
         tokens: Vec::new(),
@@ -102,6 +103,8 @@ struct Duplex<S, C> {
     feed: Feed,
     greeted: bool,
     input_ended: bool,
+    /// How it ends, once everything that was begun is answered. Nothing is read any more.
+    ending: Option<GoodbyeFrame>,
     /// A frame that needs the reader while it is away.
     waiting: Option<Up>,
     jobs: FuturesUnordered<Pin<Box<dyn Future<Output = Down> + Send>>>,
@@ -117,19 +120,25 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
             while let Poll::Ready(Some(answer)) = self.jobs.poll_next_unpin(cx) {
                 self.feed.push(&answer);
             }
-            let read = self.read(cx);
-            let held_up = self.is_held_up();
-            match self.turn(cx) {
-                // What was begun is answered first; nothing new is read meanwhile.
-                Poll::Ready(Some(_)) if !self.jobs.is_empty() => return Poll::Pending,
-                Poll::Ready(Some(goodbye)) => return self.say_goodbye(cx, goodbye),
-                Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Pending => {}
+            if let Some(goodbye) = self.ending.take_if(|_| self.jobs.is_empty()) {
+                return self.say_goodbye(cx, goodbye);
+            } else if self.ending.is_some() {
+                return Poll::Pending;
             }
+            let read = self.read(cx);
+            if let Poll::Ready(Some(Inbound::Closed)) = read {
+                return self.finish(cx);
+            }
+            let held_up = self.is_held_up();
+            self.ending = match self.turn(cx) {
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Ready(goodbye) => goodbye,
+                Poll::Pending => None,
+            };
             match read {
-                Poll::Ready(Some(Inbound::Fatal(goodbye))) => return self.say_goodbye(cx, goodbye.frame()),
-                Poll::Ready(Some(Inbound::Closed)) => return self.finish(cx),
-                Poll::Ready(Some(Inbound::Frame(_) | Inbound::Bad(_))) => {}
+                _ if self.ending.is_some() => {}
+                Poll::Ready(Some(Inbound::Fatal(goodbye))) => self.ending = Some(goodbye.frame()),
+                Poll::Ready(Some(_)) => {}
                 // The turn has made room: the socket was not asked, so nothing but this reads on.
                 Poll::Ready(None) | Poll::Pending if held_up && !self.is_held_up() => {}
                 Poll::Ready(None) | Poll::Pending => return self.rest(),

@@ -124,3 +124,19 @@ async fn a_client_that_reads_again_is_read_from_again() {
     client.expect("\"id\":5000}").await;
     drop(writing.await.unwrap());
 }
+
+// Mutant: `poll` returning with a frame that it has read and not begun -> no goodbye until a heartbeat, and none at all to
+// a client that goes on sending.
+#[tokio::test]
+async fn who_sends_when_its_rights_end_is_told_so() {
+    let mut client = Client::connect(4096, FaultPlan::none()).await;
+    client.send(HELLO).await;
+    client.send("{\"type\":\"subscribe\",\"id\":1,\"channels\":[\"room:a\"],\"after\":\"now\"}\n").await;
+    client.expect("caught_up").await;
+    client.rights.fetch_add(1, Ordering::AcqRel);
+    client.send("{\"type\":\"ping\",\"id\":2}\n").await;
+    client.expect("\"ok\",\"id\":2").await;
+    client.expect("\"code\":4203").await;
+    assert!(client.lines.next_line().await.unwrap().is_none(), "a goodbye is the last frame");
+    assert!(!client.hub.is_draining());
+}
