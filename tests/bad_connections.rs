@@ -13,7 +13,10 @@ use sosik_testkit::{
     transport_suite::{Ground, block_on},
 };
 use sosik_wire::{Code, Goodbye, binary::wrap_json};
-use tokio::io::AsyncWriteExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 fn check_problem(about: &str, answered: &Answered, code: Code, next: &str) {
     let refusal = answered.refusal().unwrap_or_else(|| panic!("{about}: {answered:?}"));
@@ -295,5 +298,45 @@ fn what_tcp_does_not_speak_is_closed_and_tls_is_told_so() {
         .await;
         assert_eq!(long.frame("goodbye").await["code"], 4006);
         assert_eq!(long.next().await, News::Ended);
+    });
+}
+
+// Mutant: `poll` letting the feed write in the turn that has read a close -> events follow our own close.
+#[test]
+fn a_websocket_that_the_client_closes_hears_nothing_after_our_close() {
+    block_on(async {
+        let ground = Ground::start(&POLL).await;
+        ground.publish_numbers("disk:a", 1, 5_000).await;
+        let frame = |opcode, payload: &[u8]| masked(opcode, payload, [9, 8, 7, 6]);
+        let bytes = [
+            upgrade(ground.place.http, "sosik.v1.json"),
+            frame(1, br#"{"type":"hello"}"#),
+            frame(1, br#"{"type":"subscribe","channels":["disk:a"],"after":"start"}"#),
+            frame(8, &1_000_u16.to_be_bytes()),
+        ];
+        let mut line = Line::raw(&WEBSOCKET, &ground.place, &bytes.concat()).await;
+        let mut last = String::new();
+        loop {
+            match line.next().await {
+                News::Seen(Observed::Other { kind, .. }) => last = kind,
+                News::Seen(seen) => last = format!("{seen:?}"),
+                _ => break,
+            }
+        }
+        assert_eq!(last, "websocket close 1000");
+    });
+}
+
+// Mutant: the handshake taken whatever the method -> 101.
+#[test]
+fn a_handshake_is_a_get() {
+    block_on(async {
+        let ground = Ground::start(&POLL).await;
+        let get = String::from_utf8(upgrade(ground.place.http, "")).unwrap();
+        let mut stream = TcpStream::connect(ground.place.http).await.unwrap();
+        stream.write_all(get.replacen("GET", "HEAD", 1).as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        assert_eq!(std::str::from_utf8(&status).unwrap(), "HTTP/1.1 426");
     });
 }

@@ -12,7 +12,7 @@ use axum::{
     routing::{MethodFilter, MethodRouter},
 };
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use hyper_util::rt::TokioIo;
 use sosik_wire::{
     BODY_BYTES_MAX, Code, Goodbye, GoodbyeFrame, Refused, TransportName as Transport,
@@ -73,7 +73,9 @@ fn check(parts: &Parts) -> Result<HeaderValue, Refused> {
         let values = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(wanted))
     };
-    if !has(header::UPGRADE, "websocket") || !has(header::CONNECTION, "upgrade") {
+    // The router takes HEAD for GET (RFC 6455 section 4.2.1 does not).
+    let get = parts.method == Method::GET;
+    if !get || !has(header::UPGRADE, "websocket") || !has(header::CONNECTION, "upgrade") {
         return Err(Refused::new(None, Code::Upgrade, NO_UPGRADE));
     }
     if !has(header::SEC_WEBSOCKET_VERSION, "13") {
