@@ -266,3 +266,35 @@ fn bytes_that_are_no_text_are_refused_where_they_are() {
         }
     });
 }
+
+// Mutants: `send_lines` carrying out every history -> a body of 1 MiB is answered by gigabytes; taking any number of
+// lines -> a hundred times its size in refusals.
+#[test]
+fn one_send_cannot_ask_for_more_than_its_answer_may_hold() {
+    block_on(async {
+        let ground = Ground::start(&POLL).await;
+        ground.publish_padded("disk:a", 1, 300, 1_000).await;
+        let mut client = ground.client().await;
+        let history = "{\"type\":\"history\",\"id\":1,\"channel\":\"disk:a\",\"limit\":256}\n";
+        let body = [&history.repeat(20), "{\"type\":\"ping\",\"id\":2}\n"].concat();
+        let said = String::from_utf8(client.post("/v1/send", &body).await.body).unwrap();
+        let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let types: Vec<&str> = lines.iter().filter_map(|line| line["type"].as_str()).collect();
+        assert_eq!(types, [vec!["ok"; 16], vec!["error"; 4], vec!["ok"]].concat());
+        check_error("the 17th", &lines[16], Code::Limit, "another request", history);
+        let ping = "{\"type\":\"ping\"}\n";
+        assert_eq!(
+            client
+                .post("/v1/send", &ping.repeat(10_000))
+                .await
+                .body
+                .iter()
+                .filter(|&&byte| byte == b'\n')
+                .count(),
+            10_000
+        );
+        let refusal = client.post("/v1/send", &ping.repeat(10_001)).await.refusal().expect("a problem");
+        assert_eq!(refusal.code, "limit");
+        assert!(refusal.message.contains("several requests"), "{refusal:?}");
+    });
+}

@@ -56,7 +56,24 @@ async fn send_lines(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<R
     let body = body(&hub, request, &["application/x-ndjson", "application/json"]).await?;
     let lines = body.split(|byte| *byte == b'\n').map(|line| body.slice_ref(line));
     let lines: Vec<Bytes> = lines.filter(|line| !line.trim_ascii().is_empty()).collect();
-    let jobs = lines.into_iter().map(|line| line_answer(hub.clone(), caller.clone(), line));
+    if lines.len() > LINES_MAX {
+        let message = format!(
+            "{} lines in one body, the limit is {LINES_MAX}; send them in several requests",
+            lines.len()
+        );
+        return Err(Refused::new(None, Code::Limit, message));
+    }
+    let mut histories = 0;
+    let jobs = lines.into_iter().map(|line| {
+        let frame = line_frame(&line, &mut histories);
+        let (hub, caller) = (hub.clone(), caller.clone());
+        async move {
+            match frame {
+                Ok(frame) => uplink::answer(hub, caller, frame).await,
+                Err(refused) => uplink::refuse(&hub, refused),
+            }
+        }
+    });
     let mut answers = stream::iter(jobs).buffered(LINES_AT_ONCE);
     let mut out = BytesMut::new();
     while let Some(answer) = answers.next().await {
@@ -72,12 +89,19 @@ async fn send_lines(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<R
     Ok(response)
 }
 
-async fn line_answer(hub: Arc<Hub>, caller: Caller, line: Bytes) -> Down {
-    let text = std::str::from_utf8(&line).map_err(|_| bad("the line is not UTF-8"));
-    match text.and_then(Up::parse) {
-        Ok(frame) => uplink::answer(hub, caller, frame).await,
-        Err(refused) => uplink::refuse(&hub, refused),
+/// The frame of one line; `histories` counts the pages asked for so far.
+fn line_frame(line: &[u8], histories: &mut usize) -> Result<Up, Refused> {
+    let text = std::str::from_utf8(line).map_err(|_| bad("the line is not UTF-8"))?;
+    let frame = Up::parse(text)?;
+    if let Up::History(history) = &frame {
+        *histories += 1;
+        if *histories > HISTORIES_MAX {
+            let message =
+                format!("one body may ask for {HISTORIES_MAX} pages; ask for more in another request");
+            return Err(Refused::new(history.id, Code::Limit, message));
+        }
     }
+    Ok(frame)
 }
 
 async fn history_page(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
@@ -107,3 +131,7 @@ async fn history_page(hub: Arc<Hub>, caller: Caller, request: Request) -> Result
 /// Lines of one request that wait for their answer at the same time. Their order is kept where it matters: within a
 /// channel publishes are stored in the order of their lines.
 const LINES_AT_ONCE: usize = 64;
+/// Lines of one body. The answer to each may be longer than the line.
+const LINES_MAX: usize = 10_000;
+/// Pages of history that one body may ask for: the answer is held whole, and a page has up to 256 KiB of data.
+const HISTORIES_MAX: usize = 16;
