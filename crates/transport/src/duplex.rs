@@ -197,7 +197,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
     /// Whether something must go on before more is read.
     fn is_held_up(&mut self) -> bool {
         let waits = self.waiting.is_some() && self.feed.reader().is_err();
-        waits || self.jobs.len() >= JOBS_MAX || self.feed.outbox.len() >= ANSWERS_MAX
+        let outbox = &self.feed.outbox;
+        waits
+            || self.jobs.len() >= JOBS_MAX
+            || outbox.len() >= ANSWERS_MAX
+            || outbox.bytes() >= ANSWERS_BYTES_MAX
     }
 
     /// A frame's text, in order of arrival.
@@ -347,6 +351,8 @@ const READ_BYTES: usize = 4 * 1024;
 const JOBS_MAX: usize = 64;
 /// Pieces of answers that may wait for a client before it is read from again.
 const ANSWERS_MAX: usize = 256;
+/// Bytes of them: 256 KiB, a page of history.
+const ANSWERS_BYTES_MAX: usize = 256 * 1024;
 /// Frames of one client run before others get a turn.
 const TURNS_MAX: usize = 32;
 /// How long the last bytes may take, milliseconds.

@@ -123,6 +123,11 @@ impl Outbox {
         self.0.len()
     }
 
+    /// Bytes that wait: the other bound.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
     /// Writes until empty (`None`), blocked or closed.
     pub fn flush(&mut self, peer: &mut impl Peer, tally: &mut Tally) -> Option<Pumped> {
         while !self.0.is_empty() {

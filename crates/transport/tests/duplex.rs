@@ -10,7 +10,8 @@ use std::{
 };
 
 use sosik_core::{
-    Epoch, Grant, LogId, Namespace, Node, NodeOptions, Pattern, Store, Verb, Verbs, grant::Generation,
+    ChannelName, Draft, Epoch, Grant, LogId, Namespace, Node, NodeOptions, Pattern, Store, Verb, Verbs,
+    grant::Generation,
 };
 use sosik_testkit::{
     Memory,
@@ -38,6 +39,7 @@ struct Client {
     hub: Arc<Hub>,
     lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
     out: WriteHalf<DuplexStream>,
+    grant: Grant,
     rights: Arc<AtomicU64>,
 }
 
@@ -60,10 +62,10 @@ impl Client {
         #[allow(clippy::disallowed_methods)]
         {
             tokio::spawn(async move { log.run().await });
-            tokio::spawn(tcp::serve(hub.clone(), Caller { grant }, far));
+            tokio::spawn(tcp::serve(hub.clone(), Caller { grant: grant.clone() }, far));
         }
         let (input, out) = split(near);
-        Self { hub, lines: BufReader::with_capacity(room, input).lines(), out, rights }
+        Self { hub, lines: BufReader::with_capacity(room, input).lines(), out, grant, rights }
     }
 
     async fn send(&mut self, text: &str) {
@@ -108,7 +110,7 @@ async fn a_client_that_reads_again_is_read_from_again() {
     let mut client = Client::connect(16 * 1024, FaultPlan::none()).await;
     let pings: String = (1..=5_000).map(|id| format!("{{\"type\":\"ping\",\"id\":{id}}}\n")).collect();
     client.send(HELLO).await;
-    let Client { mut out, lines, hub, rights } = client;
+    let Client { mut out, lines, hub, grant, rights } = client;
     #[allow(clippy::disallowed_methods)]
     let writing = tokio::spawn(async move {
         out.write_all(pings.as_bytes()).await.unwrap();
@@ -120,9 +122,34 @@ async fn a_client_that_reads_again_is_read_from_again() {
     }
     assert!(!writing.is_finished(), "a client that does not read is not read from without end");
     let (near, _) = duplex(1);
-    let mut client = Client { hub, lines, out: split(near).1, rights };
+    let mut client = Client { hub, lines, out: split(near).1, grant, rights };
     client.expect("\"id\":5000}").await;
     drop(writing.await.unwrap());
+}
+
+// Mutant: `is_held_up` without bytes -> 200 short frames make the server hold 50 MB of pages for nobody.
+#[tokio::test]
+async fn answers_that_nobody_reads_are_bounded_in_bytes() {
+    let mut client = Client::connect(16 * 1024, FaultPlan::none()).await;
+    let event = |_| Draft::json(ChannelName::parse("room:a").unwrap(), format!("\"{}\"", "x".repeat(1_000)));
+    client.hub.node.publish(&client.grant, (0..256).map(event).collect(), 1).await.unwrap();
+    client.send(HELLO).await;
+    let history = "{\"type\":\"history\",\"channel\":\"room:a\",\"limit\":256}";
+    let written = Arc::new(AtomicU64::new(0));
+    let counter = written.clone();
+    #[allow(clippy::disallowed_methods)]
+    let writing = tokio::spawn(async move {
+        for _ in 0..200 {
+            client.out.write_all(format!("{history:1000}\n").as_bytes()).await.unwrap();
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    for _ in 0..5_000 {
+        tokio::task::yield_now().await;
+    }
+    let written = written.load(Ordering::Relaxed);
+    assert!((1..50).contains(&written), "{written} of 200 were read or lie in the pipe");
+    writing.abort();
 }
 
 // Mutant: `poll` returning with a frame that it has read and not begun -> no goodbye until a heartbeat, and none at all to
