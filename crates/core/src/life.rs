@@ -18,7 +18,7 @@ use crate::{
     herald::WatchId,
     name::ChannelName,
     record,
-    space::{Namespace, Space},
+    space::{Index, Namespace, Space},
     store::{Change, ChannelHead, Opened, Store, Stored},
 };
 
@@ -80,11 +80,22 @@ impl Life {
 
     /// Whether the log has begun another life.
     pub(crate) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
+        self.over.load(Ordering::SeqCst)
     }
 
     pub(crate) fn end(&self) {
-        self.over.store(true, Ordering::Release);
+        self.over.store(true, Ordering::SeqCst);
+    }
+
+    /// Everything that somebody follows: whoever does not see the end by a first look is in it.
+    pub(crate) fn followed(&self) -> Vec<WatchId> {
+        let channels = self.channels.lock();
+        let followed = channels.values().filter(|channel| channel.followers.load(Ordering::SeqCst) > 0);
+        let mut watches: Vec<_> = followed.map(|channel| channel.watch).collect();
+        for space in self.spaces.values() {
+            watches.extend(space.index().iter().flat_map(Index::all_watches));
+        }
+        watches
     }
 
     /// `max(now, last)`, remembered: the time of events never falls within a log.

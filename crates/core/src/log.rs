@@ -106,6 +106,8 @@ impl Log {
                 let _: StoreError = error;
                 self.pulse.notified().await;
             }
+            // Not before there is a life to come back to.
+            life.followed().into_iter().for_each(|watch| self.herald.changed(watch));
         }
     }
 

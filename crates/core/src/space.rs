@@ -185,6 +185,11 @@ impl Index {
         }
     }
 
+    /// Watches of all prefixes.
+    pub(crate) fn all_watches(&self) -> impl Iterator<Item = WatchId> + '_ {
+        self.prefixes.iter().map(|&(_, watch, _)| watch)
+    }
+
     /// Watches of the prefixes that `name` lies under.
     pub(crate) fn watches<'a>(&'a self, name: &'a ChannelName) -> impl Iterator<Item = WatchId> + 'a {
         self.prefixes.iter().filter(|(prefix, ..)| prefix.matches(name)).map(|&(_, watch, _)| watch)

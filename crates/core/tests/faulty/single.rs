@@ -211,7 +211,8 @@ async fn a_cursor_above_the_head_waits_five_seconds_and_is_sent_elsewhere() {
     assert_eq!(patient.due(), None);
 }
 
-// Mutant: publishes queued for an ended life are numbered in the next one -> the runtime spins on conflicts.
+// Mutants: publishes queued for an ended life are numbered in the next one -> the runtime spins on conflicts; `run`
+// telling nobody -> who waits is sent away at the next heartbeat.
 #[tokio::test]
 async fn a_new_life_sends_readers_back_and_publishes_go_on() {
     let faulty = double();
@@ -221,13 +222,18 @@ async fn a_new_life_sends_readers_back_and_publishes_go_on() {
     let mut reader = read(&running, Start::Beginning).await;
     assert_eq!(look(&mut reader, NOW).unwrap(), ["room:a#1", "CaughtUp"]);
     faulty.set_plan(FaultPlan { unavailable: PER, ..FaultPlan::none() });
+    let all = running.node.read(grant(&["room"]), &patterns(&["room:*"]), Start::Now, NOW).await.unwrap();
     let mut sent = publish(&running, "room:a", NOW);
     assert!(is_ready(&mut sent).await.is_none());
     let mut queued = publish(&running, "room:a", NOW);
     assert!(is_ready(&mut queued).await.is_none());
+    running.heard.take();
     faulty.replace(Arc::new(Memory::new(Epoch::new(9))));
     assert_eq!(is_ready(&mut sent).await.unwrap().unwrap(), Err(Error::Unavailable));
     assert_eq!(is_ready(&mut queued).await.unwrap().unwrap(), Err(Error::Unavailable));
+    rest().await;
+    let heard = running.heard.take();
+    assert!(reader.watches().chain(all.watches()).all(|watch| heard.contains(&watch)), "{heard:?}");
     assert_eq!(look(&mut reader, NOW), Err(Error::Rebalance));
     faulty.set_plan(FaultPlan::none());
     let mut outcome = publish(&running, "room:a", NOW);
