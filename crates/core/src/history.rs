@@ -73,7 +73,11 @@ impl Node {
             let more = page.complete_to < head;
             (page, more)
         } else {
-            let page = life.store.before(channel, from, limit).await?;
+            let mut page = life.store.before(channel, from, limit).await?;
+            // A page of nothing but events that are not visible yet is none.
+            while let Some(oldest) = page.events.last().filter(|oldest| oldest.position > head) {
+                page = life.store.before(channel, oldest.position, limit).await?;
+            }
             let more = page.complete_to > page.trimmed_to.max(Position::START) && !page.events.is_empty();
             (page, more)
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sosik_core::{Budget, Epoch, Error, Look, NodeOptions, Page, Reader, Start, Store, What};
+use sosik_core::{Budget, Epoch, Error, Look, NodeOptions, Page, Reader, Side, Start, Store, What};
 use sosik_testkit::Memory;
 use sosik_testkit::faulty::{AppendFault, FaultPlan, Faulty, PER};
 use tokio::task::JoinHandle;
@@ -243,4 +243,21 @@ async fn a_new_life_sends_readers_back_and_publishes_go_on() {
     let seen = look(&mut back, NOW).unwrap();
     assert!(seen[0].contains("reason: Epoch"), "{seen:?}");
     assert_eq!(seen[1..], ["room:a#1", "CaughtUp"]);
+}
+
+// Mutant: `history` taking one page of the store whatever lies above the head -> an empty page whose cursor is the start.
+#[tokio::test]
+async fn history_finds_what_is_visible_below_what_is_not_yet() {
+    let faulty = double();
+    let running = node(&faulty).await;
+    let mut outcome = publish(&running, "room:a", NOW);
+    is_ready(&mut outcome).await.unwrap().unwrap().unwrap();
+    faulty.hold_news();
+    for _ in 0..3 {
+        assert!(is_ready(&mut publish(&running, "room:a", NOW)).await.is_none());
+    }
+    let (grant, channel) = (grant(&["room"]), channel("room:a"));
+    let newest = running.node.history(&grant, &channel, Side::Before(None), 2, NOW).await.unwrap();
+    assert_eq!(newest.events.iter().map(|event| event.seq).collect::<Vec<_>>(), [1]);
+    assert!(!newest.more && newest.gap.is_none(), "{newest:?}");
 }
