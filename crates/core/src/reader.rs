@@ -177,6 +177,9 @@ impl Reader {
         now: u64,
         token: u64,
     ) -> Result<Joined, Error> {
+        if self.len() + set.len() > CHANNELS_PER_READER_MAX {
+            return Err(Error::Limit { what: "channels on one connection", most: CHANNELS_PER_READER_MAX });
+        }
         for pattern in set {
             self.grant.allows(Verb::Read, pattern, now)?;
             let joining = self.backlogs.iter().flat_map(|backlog| &backlog.reader.halves);
@@ -184,9 +187,6 @@ impl Reader {
             if members.any(|member| member.pattern.covers(pattern)) {
                 return Err(Error::Already(pattern.clone()));
             }
-        }
-        if self.len() + set.len() > CHANNELS_PER_READER_MAX {
-            return Err(Error::Limit { what: "channels on one connection", most: CHANNELS_PER_READER_MAX });
         }
         if self.backlogs.len() >= BACKLOGS_MAX {
             return Err(Error::Limit { what: "backlogs waiting on one connection", most: BACKLOGS_MAX });
@@ -204,8 +204,11 @@ impl Reader {
         Ok(Joined::Now)
     }
 
-    /// Follows channels no longer. Errors: [`Error::NotFollowed`], and then nothing has changed.
+    /// Follows channels no longer. Errors: [`Error::NotFollowed`], [`Error::Limit`], and then nothing has changed.
     pub fn leave(&mut self, set: &[Pattern]) -> Result<(), Error> {
+        if set.len() > CHANNELS_PER_READER_MAX {
+            return Err(Error::Limit { what: "channels on one connection", most: CHANNELS_PER_READER_MAX });
+        }
         for pattern in set {
             let joining = self.backlogs.iter().flat_map(|backlog| &backlog.reader.halves);
             let mut members = self.halves.iter().chain(joining).flat_map(|half| &half.members);

@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex};
 
 use sosik_core::{
-    Budget, ChannelName, Data, Draft, Epoch, Grant, Herald, Look, Namespace, Node, NodeOptions, Page,
-    Pattern, Reader, Start, Verb, Verbs, WatchId, What,
+    Budget, ChannelName, Data, Draft, Epoch, Error, Grant, Herald, Look, Namespace, Node, NodeOptions, Page,
+    Pattern, Reader, Start, Verb, Verbs, WatchId, What, limits::CHANNELS_PER_READER_MAX,
 };
 use sosik_testkit::Memory;
 
@@ -159,4 +159,16 @@ async fn asking_for_names_costs_nothing_for_long() {
     node.tick(60_000);
     assert_eq!(log.figures().channels, 2);
     drop(held);
+}
+
+// Mutants: the limit of `join` after its look through the set; `leave` without one -> a frame of 1 MiB of names is
+// compared with a thousand members, a second of work.
+#[tokio::test]
+async fn a_set_above_the_limit_is_refused_before_it_is_looked_at() {
+    let (node, _) = node(vec![Namespace::new("room")]).await;
+    let mut reader = read(&node, &["room:a"], Start::Now).await;
+    let set = vec![Pattern::parse("room:a").unwrap(); CHANNELS_PER_READER_MAX + 1];
+    assert!(matches!(reader.join(&set, Start::Now, 1, 1).await, Err(Error::Limit { .. })));
+    assert!(matches!(reader.leave(&set), Err(Error::Limit { .. })));
+    assert_eq!(reader.leave(&set[1..]), Ok(()));
 }
