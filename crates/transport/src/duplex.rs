@@ -189,7 +189,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
             match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.codec.feed(buffer.filled()),
-                Poll::Ready(_) => self.input_ended = true,
+                Poll::Ready(Ok(())) => self.input_ended = true,
+                // A reset ends both ways: nobody listens any more, and no heartbeat has to find that out.
+                Poll::Ready(Err(_)) => return Poll::Ready(Some(Inbound::Closed)),
             }
         }
     }

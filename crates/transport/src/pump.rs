@@ -194,7 +194,8 @@ fn write_page(
 ) -> Option<Pumped> {
     let frames: SmallVec<[Pieces; 1]> = page.items.iter().map(|item| frame_of(form, item)).collect();
     let wrote = {
-        let slices: Slices<'_> = frames.iter().flatten().map(|piece| IoSlice::new(piece)).collect();
+        let pieces = frames.iter().flatten().filter(|piece| !piece.is_empty());
+        let slices: Slices<'_> = pieces.map(|piece| IoSlice::new(piece)).collect();
         if slices.is_empty() { Wrote::Bytes(0) } else { peer.write(&slices) }
     };
     let mut wrote = match wrote {

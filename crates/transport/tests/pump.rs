@@ -1,18 +1,21 @@
 //! The pump against peers that take a few bytes at a time.
 #![allow(clippy::unwrap_used)]
 
-use std::{io::IoSlice, sync::Arc};
+use std::{future::poll_fn, io::IoSlice, sync::Arc, task::Poll};
 
+use bytes::Bytes;
 use sosik_core::{
-    ChannelName, Draft, Epoch, Grant, LogId, Namespace, Node, NodeOptions, Pattern, Reader, Start, Store,
-    Verb, Verbs,
+    ChannelName, Cursor, Draft, Epoch, Event, Grant, LogId, Namespace, Node, NodeOptions, Pattern, Reader,
+    Start, Store, Verb, Verbs,
 };
 use sosik_testkit::Memory;
 use sosik_transport::{
     Sweep,
-    form::Form,
-    pump::{Outbox, Peer, Pumped, Tally, Wrote, pump},
+    form::{Form, Pieces},
+    pump::{Encode, Outbox, Peer, Pumped, Socket, Tally, Wrote, pump},
 };
+use sosik_wire::Down;
+use tokio::io::AsyncReadExt;
 
 /// Takes `room` bytes, then blocks until it is given room again.
 struct Narrow {
@@ -118,4 +121,43 @@ async fn a_slow_peer_makes_no_queue() {
         assert!(matches!(pumped, Pumped::Blocked | Pumped::Idle), "{pumped:?}");
         assert!(outbox.len() <= 1, "the rest of one frame, not {} pieces", outbox.len());
     }
+}
+
+/// A protocol with words for events only.
+struct EventsOnly;
+
+impl Encode for EventsOnly {
+    fn event(&self, event: &Event, cursor: Option<&Cursor>) -> Pieces {
+        Form::Lines.event(event, cursor)
+    }
+
+    fn frame(&self, _: &Down) -> Pieces {
+        Pieces::from_iter([Bytes::new()])
+    }
+}
+
+// Mutant: `write_page` offering what is empty -> a socket takes 0 bytes of it, which means that it is closed.
+#[tokio::test]
+async fn a_frame_that_a_protocol_has_no_word_for_is_passed() {
+    let node = node(1).await;
+    let mut reader = read(&node, &["room:a".to_owned()], Start::Now).await;
+    let (near, mut far) = tokio::io::duplex(1_000);
+    let mut io = near;
+    let (mut outbox, mut tally) = (Outbox::default(), Tally::default());
+    let pumped = poll_fn(|cx| {
+        let mut peer = Socket { io: &mut io, cx };
+        Poll::Ready(pump(&mut reader, &mut outbox, &EventsOnly, &mut peer, 1, &mut tally))
+    });
+    assert!(matches!(pumped.await, Pumped::Idle));
+    let draft = Draft::json(ChannelName::parse("room:a").unwrap(), "1");
+    node.publish(&grant(), vec![draft], 1).await.unwrap();
+    let pumped = poll_fn(|cx| {
+        let mut peer = Socket { io: &mut io, cx };
+        Poll::Ready(pump(&mut reader, &mut outbox, &EventsOnly, &mut peer, 1, &mut tally))
+    });
+    assert!(matches!(pumped.await, Pumped::Idle));
+    drop(io);
+    let mut said = String::new();
+    far.read_to_string(&mut said).await.unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
 }
