@@ -11,6 +11,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
 use sosik_core::{Cursor, Error, Pattern, Reader, Start};
 use sosik_wire::{
@@ -127,14 +128,18 @@ pub(crate) async fn body(hub: &Hub, request: Request, types: &[&str]) -> Result<
         let message = format!("the body is {given:?}; send it with Content-Type: {}", types.join(" or "));
         return Err(Refused::new(None, Code::MediaType, message));
     }
+    let too_large = || {
+        let message = format!("the body has more than {BODY_BYTES_MAX} bytes; send it in several requests");
+        Refused::new(None, Code::TooLarge, message)
+    };
+    // Before the first look at the body, which is what tells a client that waits for `100 Continue` to send it.
+    if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
     let limited = Limited::new(request.into_body(), BODY_BYTES_MAX);
     match tokio::time::timeout(Duration::from_millis(hub.settings.body_ms), limited.collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let message =
-                format!("the body has more than {BODY_BYTES_MAX} bytes; send it in several requests");
-            Err(Refused::new(None, Code::TooLarge, message))
-        }
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(bad("the body was cut off; nothing was done")),
         Err(_) => Err(Refused::new(None, Code::Stalled, "the body did not come in time; nothing was done")),
     }

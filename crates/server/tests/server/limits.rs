@@ -1,7 +1,8 @@
 //! Limits of sockets. They are made small here; no test asserts how long something took.
 
-use std::{io, time::Duration};
+use std::{io, sync::atomic::Ordering::Relaxed, time::Duration};
 
+use sosik_wire::TransportName as Transport;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -159,3 +160,39 @@ async fn a_head_that_is_too_large_is_refused() {
         assert_eq!(ask_path(running.http, "/live", &headers).await.status, 431);
     }
 }
+
+// Mutant: an error of a read taken for the end of what the client sends -> the connection stays until a heartbeat fails.
+#[tokio::test]
+async fn a_tcp_connection_that_is_reset_is_given_up_at_once() {
+    let running = server(|_| {}).await;
+    let mut stream = TcpStream::connect(running.tcp.unwrap()).await.unwrap();
+    stream.write_all(b"{\"type\":\"hello\"}\n").await.unwrap();
+    stream.write_all(b"{\"type\":\"subscribe\",\"id\":1,\"channels\":[\"demo:a\"]}\n").await.unwrap();
+    until(&mut stream, "caught_up").await;
+    let open = &running.hub.figures.of(Transport::Tcp).open;
+    assert_eq!(open.load(Relaxed), 1);
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+    timeout(BEFORE_A_HEARTBEAT, async {
+        while open.load(Relaxed) > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+// Mutant: the length that a request announces not looked at -> it is told to continue, and to send what nobody wants.
+#[tokio::test]
+async fn a_body_that_is_announced_too_large_is_refused_before_it_is_sent() {
+    let running = server(|_| {}).await;
+    let mut stream = TcpStream::connect(running.http).await.unwrap();
+    let host = format!("Host: {}", running.http);
+    let head = ["Content-Type: application/json", "Content-Length: 1048577", "Expect: 100-continue"];
+    send(&mut stream, &[&["POST /v1/publish HTTP/1.1", &host][..], &head].concat()).await;
+    let refused = answer(&mut stream).await;
+    assert_eq!((refused.status, refused.code().as_str()), (413, "too_large"));
+}
+
+/// Heartbeats come after 22.5 seconds at the soonest.
+const BEFORE_A_HEARTBEAT: Duration = Duration::from_secs(15);
