@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     event::Draft,
     life::Life,
-    limits::{ACK_WAIT_MS, APPEND_BYTES_MAX, APPEND_EVENTS_MAX, APPEND_RETRY_MS},
+    limits::{ACK_WAIT_MS, APPEND_BYTES_MAX, APPEND_EVENTS_MAX, APPEND_QUEUE_BYTES_MAX, APPEND_RETRY_MS},
     name::ChannelName,
     record,
     store::{AppendError, Appended, Batch, ChannelHead, Entry, Level, Place},
@@ -62,6 +62,21 @@ struct Waiting {
     reply: oneshot::Sender<Result<Vec<Published>, Error>>,
 }
 
+/// What waits for its append, oldest first.
+#[derive(Debug, Default)]
+struct Queue {
+    all: VecDeque<Waiting>,
+    bytes: usize,
+}
+
+impl Queue {
+    fn take(&mut self, count: usize) -> Vec<Waiting> {
+        let taken: Vec<_> = self.all.drain(..count).collect();
+        self.bytes -= taken.iter().map(|waiting| waiting.bytes).sum::<usize>();
+        taken
+    }
+}
+
 /// Stored, but not passed by the head yet.
 #[derive(Debug)]
 struct Ack {
@@ -74,7 +89,7 @@ struct Ack {
 /// The publishing side of a log.
 #[derive(Debug)]
 pub(crate) struct Appender {
-    queue: Mutex<VecDeque<Waiting>>,
+    queue: Mutex<Queue>,
     queue_max: usize,
     acks: Mutex<VecDeque<Ack>>,
     /// Said by the store but not told by `follow` yet: the record changes only by `follow`, numbering must not wait for
@@ -117,10 +132,11 @@ impl Appender {
         let (reply, outcome) = oneshot::channel();
         let bytes = drafts.iter().map(|(_, draft)| draft.data.bytes().len()).sum();
         let mut queue = self.queue.lock();
-        if queue.len() >= self.queue_max {
+        if queue.all.len() >= self.queue_max || queue.bytes + bytes > APPEND_QUEUE_BYTES_MAX {
             return Err(Error::Overloaded);
         }
-        queue.push_back(Waiting { life, drafts, bytes, from, now, reply });
+        queue.bytes += bytes;
+        queue.all.push_back(Waiting { life, drafts, bytes, from, now, reply });
         drop(queue);
         self.wake.notify_one();
         Ok(outcome)
@@ -128,7 +144,7 @@ impl Appender {
 
     /// How many publishes wait for their append.
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.lock().len()
+        self.queue.lock().all.len()
     }
 
     /// Time goes on: late acknowledgements go out, and appends that pause try again.
@@ -143,8 +159,8 @@ impl Appender {
     fn give_up(&self, now: u64) {
         let late: Vec<Waiting> = {
             let mut queue = self.queue.lock();
-            let count = queue.iter().take_while(|waiting| waiting.now + APPEND_RETRY_MS <= now).count();
-            queue.drain(..count).collect()
+            let count = queue.all.iter().take_while(|waiting| waiting.now + APPEND_RETRY_MS <= now).count();
+            queue.take(count)
         };
         refuse(late, &Error::Unavailable);
     }
@@ -246,13 +262,13 @@ impl Appender {
     fn take_waiting(&self) -> Vec<Waiting> {
         let mut queue = self.queue.lock();
         let (mut events, mut bytes) = (0, 0);
-        let fits = queue.iter().take_while(|waiting| {
+        let fits = queue.all.iter().take_while(|waiting| {
             events += waiting.drafts.len();
             bytes += waiting.bytes;
             events <= APPEND_EVENTS_MAX && bytes <= APPEND_BYTES_MAX
         });
-        let count = fits.count().max(1).min(queue.len());
-        queue.drain(..count).collect()
+        let count = fits.count().max(1).min(queue.all.len());
+        queue.take(count)
     }
 
     /// Numbers the events of `group` behind what is known of their channels, and makes one batch of them.

@@ -52,6 +52,8 @@ pub const APPEND_RETRY_MS: u64 = 10_000;
 
 /// Most publishes that wait for their append, per log; more are refused with `overloaded`. Default.
 pub const APPEND_QUEUE_MAX: usize = 10_000;
+/// Most bytes of data that wait for their append, per log: 64 MiB; more are refused with `overloaded`.
+pub const APPEND_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Events kept per channel. Default of `events_max`.
 pub const EVENTS_MAX: u64 = 10_000;
 /// Page reads of the store that run at the same time, per node.

@@ -10,7 +10,7 @@ use std::sync::{
 
 use sosik_core::{
     Budget, Cursor, Epoch, Error, GapReason, Joined, LogId, Look, Namespace, NodeOptions, Page, Part,
-    Pattern, Position, Published, Reader, Start, Store, What,
+    Pattern, Position, Published, Reader, Start, Store, What, limits::APPEND_QUEUE_BYTES_MAX,
 };
 use sosik_testkit::Memory;
 use tokio::task::JoinSet;
@@ -732,6 +732,24 @@ async fn more_publishes_than_may_wait_are_refused() {
     }
     let all = jobs.join_all().await;
     assert_eq!(all.iter().filter(|outcome| **outcome == Err(Error::Overloaded)).count(), 2);
+}
+
+// Mutant: the bytes of the queue not counted, or not given back -> nobody is refused, or everybody from then on.
+#[tokio::test]
+async fn more_bytes_than_may_wait_are_refused() {
+    let stores = [5, 6].map(|epoch| Arc::new(Memory::new(Epoch::new(epoch))) as Arc<dyn Store>);
+    let running = Running::over(Rig::new().await.spaces, stores).await;
+    let data = bytes::Bytes::from(vec![b'1'; 60_000]);
+    let fits = APPEND_QUEUE_BYTES_MAX / data.len();
+    for _ in 0..2 {
+        let mut jobs = JoinSet::new();
+        for _ in 0..fits + 20 {
+            let (node, drafts) = (running.node.clone(), vec![draft("typing:a", data.clone())]);
+            jobs.spawn(async move { node.publish(&grant(SPACES), drafts, 1).await });
+        }
+        let all = jobs.join_all().await;
+        assert_eq!(all.iter().filter(|outcome| **outcome == Err(Error::Overloaded)).count(), 20);
+    }
 }
 
 #[tokio::test]

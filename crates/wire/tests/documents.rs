@@ -98,6 +98,7 @@ fn the_page_of_limits_has_the_numbers_of_the_code() {
         ("AHEAD_WAIT_MS", limits::AHEAD_WAIT_MS),
         ("APPEND_RETRY_MS", limits::APPEND_RETRY_MS),
         ("APPEND_QUEUE_MAX", limits::APPEND_QUEUE_MAX as u64),
+        ("APPEND_QUEUE_BYTES_MAX", limits::APPEND_QUEUE_BYTES_MAX as u64),
         ("EVENTS_MAX", limits::EVENTS_MAX),
         ("PAGE_READS_MAX", limits::PAGE_READS_MAX as u64),
         ("BACKLOGS_MAX", limits::BACKLOGS_MAX as u64),
