@@ -11,7 +11,7 @@ pub(crate) enum Failure {
     Closed,
     /// Ctrl-C.
     Interrupted,
-    /// What the user said makes no sense; nothing was sent.
+    /// What the user said makes no sense; it was not sent.
     Usage(String),
     /// The client's.
     Client(Error),
@@ -47,7 +47,7 @@ impl fmt::Display for Failure {
 }
 
 /// What to do next, where it is not in the error already.
-fn advice(error: &Error) -> &'static str {
+pub(crate) fn advice(error: &Error) -> &'static str {
     match error {
         Error::Unreachable { .. } => {
             "\nIs the server running? Start one with `sosik serve --demo`, or name another with --server or SOSIK_SERVER."

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sosik_client::{Delivery, Down, Following, GapPolicy, Start, Transport};
 
 use crate::{
-    connect::ConnectArgs,
-    failure::Failure,
+    connect::{ConnectArgs, TcpArgs},
+    failure::{Failure, advice},
     out::{Out, note},
 };
 
@@ -15,6 +15,8 @@ use crate::{
 pub(crate) struct FollowArgs {
     #[command(flatten)]
     connect: ConnectArgs,
+    #[command(flatten)]
+    tcp: TcpArgs,
     /// Channels, or all under a prefix such as 'match:*'
     #[arg(required = true, value_name = "CHANNEL")]
     channels: Vec<String>,
@@ -45,7 +47,8 @@ impl FollowArgs {
 
 /// Follows until Ctrl-C, which is its good end.
 pub(crate) async fn run(args: FollowArgs) -> Result<(), Failure> {
-    let client = args.connect.client(args.transport == Transport::Tcp)?;
+    let tcp = (args.transport == Transport::Tcp).then(|| args.tcp.address()).transpose()?;
+    let client = args.connect.client(tcp)?;
     let mut following = client.follow(&args.channels, args.start(), args.transport, GapPolicy::Tell)?;
     let mut out = Out::new(args.json);
     let outcome = tokio::select! {
@@ -60,14 +63,20 @@ pub(crate) async fn run(args: FollowArgs) -> Result<(), Failure> {
 }
 
 async fn print_all(following: &mut Following, out: &mut Out) -> Result<(), Failure> {
+    let mut advised = false;
     loop {
         match following.next().await? {
             Delivery::Event(event) => out.event(event).await?,
             Delivery::Gap(gap) => out.gap(gap).await?,
             Delivery::CaughtUp(frame) => out.other(Down::CaughtUp(frame)).await?,
-            Delivery::Connected(transport) => note(format_args!("connected over {transport}")),
+            Delivery::Connected(transport) => {
+                advised = true;
+                note(format_args!("connected over {transport}"));
+            }
             Delivery::Interrupted(told) => {
-                note(format_args!("{}; again in {}", told.error, human(told.again_in)));
+                let advice = if advised { "" } else { advice(&told.error) };
+                advised = true;
+                note(format_args!("{}; again in {}{advice}", told.error, human(told.again_in)));
             }
             _ => {}
         }

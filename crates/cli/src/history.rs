@@ -28,7 +28,7 @@ pub(crate) struct HistoryArgs {
 
 /// Prints one page, oldest first, and on standard error how to see the page before it.
 pub(crate) async fn run(args: HistoryArgs) -> Result<(), Failure> {
-    let client = args.connect.client(false)?;
+    let client = args.connect.client(None)?;
     tokio::select! {
         outcome = print(&client, &args) => outcome,
         _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),

@@ -61,9 +61,9 @@ Examples:
   sosik history demo:lobby --limit 10
 
 Exit codes:
-  0    done; also when the reader of the output went away, and when a follow is ended by Ctrl-C
+  0    done; also when nobody reads the output of follow or history any more, and when a follow is ended by Ctrl-C
   1    the network or the server failed, or a publish may have been lost
-  2    the command line or the data makes no sense; nothing was sent
+  2    the command line, the configuration or the data makes no sense; it was not sent
   3    the server refused
   130  ended by Ctrl-C, but follow";
 

@@ -1,6 +1,8 @@
 //! `sosik publish`: one event, or each line of standard input as one.
 
-use sosik_client::{Client, Data, normalise};
+use std::{borrow::Cow, io};
+
+use sosik_client::{Client, Data, PayloadError, normalise};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
 use crate::{connect::ConnectArgs, failure::Failure, out::Out};
@@ -25,7 +27,7 @@ pub(crate) struct PublishArgs {
 
 /// Publishes, and prints channel, number and durability of each event that is acknowledged.
 pub(crate) async fn run(args: PublishArgs) -> Result<(), Failure> {
-    let client = args.connect.client(false)?;
+    let client = args.connect.client(None)?;
     tokio::select! {
         outcome = publish(&client, &args) => outcome,
         _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
@@ -37,12 +39,25 @@ async fn publish(client: &Client, args: &PublishArgs) -> Result<(), Failure> {
     if args.data != "-" {
         return one(client, args, &args.data, "DATA", &mut out).await;
     }
-    let mut lines = BufReader::new(stdin()).lines();
+    let mut lines = BufReader::new(stdin()).split(b'\n');
     let mut number = 0;
-    while let Some(line) = lines.next_line().await? {
+    while let Some(line) = lines.next_segment().await? {
         number += 1;
+        let what = format!("line {number}");
+        let line = std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(&line)).map_err(|error| {
+            Failure::Usage(format!("{what} cannot be published: {error}; each line is UTF-8"))
+        })?;
         if args.text || !line.trim().is_empty() {
-            one(client, args, &line, &format!("line {number}"), &mut out).await?;
+            match one(client, args, line, &what, &mut out).await {
+                // The lines that are left would be lost without a word.
+                Err(Failure::Closed) => {
+                    let told = format!(
+                        "{what} is published and nothing after it: the reader of the output went away"
+                    );
+                    return Err(Failure::Io(io::Error::other(told)));
+                }
+                outcome => outcome?,
+            }
         }
     }
     Ok(())
@@ -68,13 +83,28 @@ fn data(channel: &str, text: &str, is_text: bool, what: &str) -> Result<Data, Fa
     }
     match normalise(text.as_bytes()) {
         Ok(json) => Ok(Data::Json(json.into_owned().into())),
+        Err(error @ PayloadError::TooLarge { .. }) => {
+            Err(Failure::Usage(format!("{what} cannot be published: {error}")))
+        }
         Err(error) => Err(Failure::Usage(format!(
-            "{what} {text:?} cannot be published: {error}\n\
+            "{what} {:?} cannot be published: {error}\n\
              Quote JSON for the shell:  sosik publish {channel} '{{\"text\":\"hello\"}}'\n\
-             Or publish it as text:     sosik publish --text {channel} 'hello'"
+             Or publish it as text:     sosik publish --text {channel} 'hello'",
+            beginning(text)
         ))),
     }
 }
+
+/// Enough of `text` to know it again.
+fn beginning(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+/// Characters of refused data that are shown.
+const SHOWN_CHARS: usize = 60;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -84,7 +114,8 @@ Examples:
   tail -f app.log | sosik publish --text demo:lobby -
 
 Prints channel, number and durability (memory or synced) of each event when the server has acknowledged it.
-With - the first line that cannot be published ends the command; the lines before it are published.";
+With - the first line that cannot be published ends the command, and so does a reader of the output that goes away;
+the lines before it are published.";
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use sosik_server::ServeArgs;
+use sosik_server::{ServeArgs, ServeError};
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
@@ -22,7 +22,10 @@ pub(crate) async fn run(command: ServeCommand) -> Result<(), Failure> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    sosik_server::run(command.args).await.map_err(|error| Failure::Serve(error.to_string()))
+    sosik_server::run(command.args).await.map_err(|error| match error {
+        ServeError::Options(error) => Failure::Usage(error.to_string()),
+        error => Failure::Serve(error.to_string()),
+    })
 }
 
 const AFTER_HELP: &str = "\

@@ -1,7 +1,7 @@
 //! The commands, as typed.
 
 use sosik_client::Transport;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::server::{Server, signal, within};
 
@@ -54,6 +54,58 @@ async fn exit_codes_say_whose_fault_it_was() {
     let ended = server.run(&["history", "demo:a"], "").await;
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.err.contains("sosik serve --demo"), "{ended:?}");
+}
+
+// Mutants: the whole of a line shown in its refusal; a line that is no UTF-8 an error of reading; `Closed` for a reader
+// that went away in mid-input -> each fails.
+#[tokio::test]
+async fn a_line_that_cannot_be_published_is_named_and_those_before_it_are_there() {
+    let server = Server::start().await;
+    let long = format!("1\n\"{}\"\n3\n", "a".repeat(70_000));
+    let endless = format!("1\n[{}\n3\n", "a".repeat(60_000));
+    for (input, text) in [
+        (&b"1\nbad\n3\n"[..], "line 2 \"bad\" cannot"),
+        (b"1\r\n\xff\n3\n", "line 2 cannot be published: invalid utf-8"),
+        (long.as_bytes(), "line 2 cannot be published: data has 70002 bytes"),
+        (endless.as_bytes(), "aaaa…\" cannot be published"),
+    ] {
+        let ended = server.run(&["publish", "demo:a", "-"], input).await;
+        assert_eq!(ended.code, 2, "{ended:?}");
+        assert!(ended.out.ends_with(" memory\n") && ended.out.lines().count() == 1, "{ended:?}");
+        assert!(ended.err.contains(text) && ended.err.len() < 500, "{ended:?}");
+    }
+    let mut child = server.command(&["publish", "demo:b", "-"]).spawn().unwrap();
+    drop(child.stdout.take());
+    child.stdin.take().unwrap().write_all(b"1\n2\n").await.unwrap();
+    let ended = within(child.wait_with_output()).await.unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{told}");
+    assert!(told.contains("line 1 is published and nothing after it"), "{told}");
+}
+
+// Mutants: no advice in a follow; the same advice with each attempt -> fails.
+#[tokio::test]
+async fn a_follow_without_a_server_says_once_how_to_start_one() {
+    let mut server = Server::start().await;
+    server.http = "http://127.0.0.1:1".into();
+    let mut child = server.command(&["follow", "demo:a"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        told.push(within(lines.next_line()).await.unwrap().unwrap());
+    }
+    let hints = told.iter().filter(|line| line.contains("sosik serve --demo")).count();
+    assert_eq!((hints, told[1].contains("sosik serve --demo")), (1, true), "{told:?}");
+}
+
+// Mutant: a configuration that makes no sense told as a fault of the network -> 1.
+#[tokio::test]
+async fn a_server_with_a_wrong_option_ends_as_a_wrong_command_line_does() {
+    let server = Server::start().await;
+    let ended = server.run(&["serve", "--listen", "99"], "").await;
+    assert_eq!((ended.code, ended.err.contains("127.0.0.1:7171")), (2, true), "{ended:?}");
+    let ended = server.run(&["serve", "--tcp-listen", "off", "--listen", &server.tcp], "").await;
+    assert_eq!((ended.code, ended.err.contains("another server")), (1, true), "{ended:?}");
 }
 
 // Mutants: Ctrl-C kills -> no exit code and no cursor; lines kept in a buffer -> nothing is read before the end.

@@ -57,9 +57,9 @@ impl Server {
     }
 
     /// Runs a command to its end.
-    pub(crate) async fn run(&self, args: &[&str], input: &str) -> Ended {
+    pub(crate) async fn run(&self, args: &[&str], input: impl AsRef<[u8]>) -> Ended {
         let mut child = self.command(args).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+        child.stdin.take().unwrap().write_all(input.as_ref()).await.unwrap();
         let output = within(child.wait_with_output()).await.unwrap();
         Ended {
             code: output.status.code().unwrap(),
