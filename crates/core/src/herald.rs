@@ -10,11 +10,6 @@ impl WatchId {
     pub(crate) fn next(counter: &AtomicU64) -> Self {
         Self(counter.fetch_add(1, Ordering::Relaxed))
     }
-
-    /// The number, for dealing watches to shards.
-    pub const fn number(self) -> u64 {
-        self.0
-    }
 }
 
 /// Told after the head has moved, so that whoever looks then finds what is new. Must not block and must not call back

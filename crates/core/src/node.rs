@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     append::Published,
-    cursor::{Cursor, LogId, Part, Position},
+    cursor::{LogId, Part, Position},
     error::Error,
     event::{Data, Draft},
     grant::{Grant, Verb},
@@ -190,11 +190,6 @@ impl Node {
     fn log_of_pattern(&self, pattern: &Pattern, verb: Verb) -> Result<&Arc<Log>, Error> {
         let log = self.namespaces.get(pattern.namespace()).map(|id| self.log(*id));
         log.ok_or_else(|| Error::Forbidden { verb, pattern: pattern.clone() })
-    }
-
-    /// The place that `cursor` names in the log of `channel`, for tools that check histories.
-    pub fn place_of(&self, cursor: &Cursor, channel: &ChannelName) -> Option<Part> {
-        cursor.part(*self.namespaces.get(channel.namespace())?)
     }
 }
 

@@ -230,11 +230,6 @@ impl Reader {
         Ok(())
     }
 
-    /// The grant, for what is asked beside reading.
-    pub fn grant(&self) -> &Grant {
-        &self.grant
-    }
-
     fn is_below_place(&self, joining: &Reader) -> bool {
         joining.halves.iter().any(|new| {
             let own = self.halves.iter().find(|own| own.life.log == new.life.log);

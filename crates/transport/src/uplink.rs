@@ -68,7 +68,7 @@ pub(crate) async fn history(hub: &Hub, caller: &Caller, frame: &HistoryFrame) ->
 /// Counts a refusal and makes the frame that tells it.
 pub(crate) fn refuse(hub: &Hub, refused: Refused) -> Down {
     hub.figures.refused.fetch_add(1, Ordering::Relaxed);
-    Down::error(refused.id, refused.code, refused.message)
+    refused.into()
 }
 
 async fn publish_one(hub: &Hub, caller: &Caller, frame: PublishFrame) -> Result<Down, Refused> {

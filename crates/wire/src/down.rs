@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sosik_core::{Cursor, Epoch, Error, Gap, GapReason, limits};
+use sosik_core::{Cursor, Epoch, Gap, GapReason, limits};
 
 use crate::{
     code::Code,
@@ -71,11 +71,6 @@ impl Down {
             retry: code.retry(),
             retry_after_ms: code.after_ms().unwrap_or(0),
         })
-    }
-
-    /// The answer to frame `id` when the core refused it.
-    pub fn refusal(id: Option<u64>, error: &Error) -> Self {
-        Self::error(id, Code::from(error), error.to_string())
     }
 
     /// The last frame, with the table's defaults.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sosik_core::Error;
 
-use crate::{code::Code, request::Refused};
+use crate::code::Code;
 
 /// The body of every HTTP error. Its type is `about:blank`, so its title is the status's own phrase; what happened is
 /// in `code` and `detail`.
@@ -53,12 +53,6 @@ impl Problem {
     /// The body.
     pub fn to_json(&self) -> Bytes {
         serde_json::to_vec(self).expect("a struct of text and numbers").into()
-    }
-}
-
-impl From<&Refused> for Problem {
-    fn from(refused: &Refused) -> Self {
-        Self::new(refused.code, refused.message.clone())
     }
 }
 
