@@ -41,7 +41,8 @@ export const words = {
     failed: (name, why) => `${name} ended: ${why}`,
     stopped: (name, why) => `${name} ended for good: ${why}. Choose another transport or reload.`,
     hole: (seq) => `A number is missing before ${seq}: reading again from the last cursor`,
-    trimmed: (lost) => `${lost ? `${lost} events are` : 'Events are'} no longer kept here; what follows is complete`,
+    trimmed: (lost) =>
+      `${lost === 1 ? '1 event is' : `${lost || 'Some'} events are`} no longer kept here; what follows is complete`,
     forgotten: () => 'The channel was forgotten for a while; what it had before is gone',
     epoch: () => 'The server has begun a new log; what was in the old one is gone, what follows is complete',
     unsure: (why) => `Not confirmed, it may have been stored: ${why}`,
