@@ -55,7 +55,9 @@ impl Published {
 struct Waiting {
     /// Its channels are of this life; in another they would be numbered wrongly.
     life: Arc<Life>,
-    drafts: Vec<(Arc<Channel>, Draft)>,
+    drafts: Vec<Draft>,
+    /// One for each draft; read by the commit.
+    channels: Vec<Arc<Channel>>,
     bytes: usize,
     from: Arc<str>,
     now: u64,
@@ -125,18 +127,18 @@ impl Appender {
     pub(crate) fn push(
         &self,
         life: Arc<Life>,
-        drafts: Vec<(Arc<Channel>, Draft)>,
+        drafts: Vec<Draft>,
         from: Arc<str>,
         now: u64,
     ) -> Result<oneshot::Receiver<Result<Vec<Published>, Error>>, Error> {
         let (reply, outcome) = oneshot::channel();
-        let bytes = drafts.iter().map(|(_, draft)| draft.data.bytes().len()).sum();
+        let bytes = drafts.iter().map(|draft| draft.data.bytes().len()).sum();
         let mut queue = self.queue.lock();
         if queue.all.len() >= self.queue_max || queue.bytes + bytes > APPEND_QUEUE_BYTES_MAX {
             return Err(Error::Overloaded);
         }
         queue.bytes += bytes;
-        queue.all.push_back(Waiting { life, drafts, bytes, from, now, reply });
+        queue.all.push_back(Waiting { life, drafts, channels: Vec::new(), bytes, from, now, reply });
         drop(queue);
         self.wake.notify_one();
         Ok(outcome)
@@ -205,7 +207,7 @@ impl Appender {
 
     /// Takes what waits, as much as one append may hold, and stores it. Answers whether there was anything.
     pub(crate) async fn commit(&self, life: &Life) -> bool {
-        let group = self.take_group(life);
+        let group = load(life, self.take_group(life)).await;
         let Some(first) = group.first() else { return false };
         let _turn = self.turn.lock().await;
         let deadline = self.time(first.now) + APPEND_RETRY_MS;
@@ -277,7 +279,7 @@ impl Appender {
         let mut last_of: HashMap<&ChannelName, u32> = HashMap::new();
         for waiting in group {
             let time = life.time(waiting.now);
-            for (channel, draft) in &waiting.drafts {
+            for (channel, draft) in waiting.channels.iter().zip(&waiting.drafts) {
                 let space = life.space(channel.name.namespace()).ok_or(Error::Unavailable)?;
                 let place = match last_of.get(&channel.name) {
                     Some(&entry) => Place::Behind(entry),
@@ -312,7 +314,7 @@ impl Appender {
     }
 
     async fn read_again(&self, life: &Life, group: &[Waiting]) -> Result<(), Error> {
-        for (channel, _) in group.iter().flat_map(|waiting| &waiting.drafts) {
+        for channel in group.iter().flat_map(|waiting| &waiting.channels) {
             let head = life.store.channel(&channel.name).await?;
             if head.is_none() {
                 let space = life.space(channel.name.namespace()).ok_or(Error::Unavailable)?;
@@ -333,7 +335,7 @@ impl Appender {
         let deadline = self.now.load(Ordering::Acquire) + ACK_WAIT_MS;
         for waiting in group {
             let mut published = Vec::with_capacity(waiting.drafts.len());
-            for ((channel, _), place) in waiting.drafts.iter().zip(&mut placed) {
+            for (channel, place) in waiting.channels.iter().zip(&mut placed) {
                 let head = ChannelHead { seq: place.seq, position: place.position, ..ChannelHead::default() };
                 self.ahead.lock().insert(channel.name.clone(), Some(head));
                 published.push(Published {
@@ -357,6 +359,25 @@ impl Appender {
         let head = life.head();
         self.ahead.lock().retain(|_, ahead| ahead.is_none_or(|ahead| ahead.position > head));
     }
+}
+
+/// Reads the channels' records; what cannot be numbered is refused. Not before the publishes have their places in the
+/// queue: one that finds its record read would overtake those that wait for it.
+async fn load(life: &Life, group: Vec<Waiting>) -> Vec<Waiting> {
+    let mut loaded = Vec::with_capacity(group.len());
+    for mut waiting in group {
+        let channels = async {
+            for draft in &waiting.drafts {
+                waiting.channels.push(life.channel(&draft.channel).await?);
+            }
+            Ok(())
+        };
+        match channels.await {
+            Ok(()) => loaded.push(waiting),
+            Err(error) => refuse(vec![waiting], &error),
+        }
+    }
+    loaded
 }
 
 fn refuse(group: Vec<Waiting>, error: &Error) {

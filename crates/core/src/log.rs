@@ -166,12 +166,7 @@ impl Log {
         from: Arc<str>,
         now: u64,
     ) -> Result<Vec<Published>, Error> {
-        let life = self.life();
-        let mut loaded = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            loaded.push((life.channel(&draft.channel).await?, draft));
-        }
-        let outcome = self.appender.push(life, loaded, from, now)?;
+        let outcome = self.appender.push(self.life(), drafts, from, now)?;
         let published = outcome.await.unwrap_or(Err(Error::Unavailable))?;
         self.counts.published.fetch_add(published.len() as u64, Ordering::Relaxed);
         Ok(published)

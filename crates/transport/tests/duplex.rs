@@ -167,3 +167,24 @@ async fn who_sends_when_its_rights_end_is_told_so() {
     assert!(client.lines.next_line().await.unwrap().is_none(), "a goodbye is the last frame");
     assert!(!client.hub.is_draining());
 }
+
+// Mutant: `publish` reading the channel's record before it takes its place in the queue -> whoever comes when the record
+// has just been read overtakes those that waited for it.
+#[tokio::test]
+async fn publishes_into_one_channel_are_stored_as_they_came_while_its_record_is_read() {
+    let slow = FaultPlan { read_polls: 4, append_polls: 4, ..FaultPlan::none() };
+    let mut client = Client::connect(64 * 1024, slow).await;
+    let publish = |id: u64| {
+        format!("{{\"type\":\"publish\",\"id\":{id},\"channel\":\"room:{}\",\"data\":1}}\n", id % 3)
+    };
+    let frames: String = (0..300).map(publish).collect();
+    client.send(&format!("{HELLO}{frames}")).await;
+    let number = |line: &str, key: &str| -> u64 {
+        let digits = line.split(key).nth(1).unwrap();
+        digits.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    };
+    for _ in 0..300 {
+        let line = client.expect("\"ok\"").await;
+        assert_eq!(number(&line, "\"seq\":"), number(&line, "\"id\":") / 3 + 1, "{line}");
+    }
+}
