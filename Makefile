@@ -15,7 +15,7 @@ LOCKED := $(if $(CI),--locked)
 PROFILE ?= release
 
 # How many seeds each seeded test tries in `make proof`; in `make test` each test has its own small default.
-PROOF_SEEDS ?= 20000
+PROOF_SEEDS ?= 5000
 
 .PHONY: help run test check proof bench advisories cargo-deny tools sizes
 
@@ -57,7 +57,7 @@ advisories: ## ask the RustSec database about the dependencies (needs the networ
 cargo-deny:
 	@cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --version $(CARGO_DENY) --locked --debug --quiet --root $(TOOLS)
 
-proof: tools ## the seeded tests with many seeds (PROOF_SEEDS=20000), bounded by the nextest profile `proof`
+proof: tools ## the seeded tests with many seeds (PROOF_SEEDS=5000), bounded by the nextest profile `proof`
 	@cargo nextest --version >/dev/null 2>&1 || { echo 'make proof needs cargo-nextest: cargo install cargo-nextest --locked'; exit 1; }
 	SOSIK_SEEDS=$(PROOF_SEEDS) cargo nextest run $(LOCKED) --workspace --profile proof
 
