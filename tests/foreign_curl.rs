@@ -56,7 +56,7 @@ async fn publish_and_poll_by_curl_are_exact_to_the_byte() {
     let event = event_line(1, "{\"a\":[1,2],\"b\":\"x y\u{2028}\"}", epoch, time, cursor);
     assert_eq!(
         text(&answer),
-        format!(r#"{{"frames":[{event}],"cursor":{cursor},"more":false,"next_ms":200}}"#)
+        format!(r#"{{"frames":[{event}],"cursor":{cursor},"more":false,"next_ms":200}}{}"#, '\n')
     );
 
     let head = text(&curl(&["--include", &poll]).await.unwrap()).to_ascii_lowercase();
@@ -74,13 +74,16 @@ async fn long_poll_by_curl_is_held_until_there_is_news() {
     let cursor = say(http, &json!(1)).await["cursor"].as_str().unwrap().to_owned();
     let ask = |wait: u64| format!("http://{http}/v1/long-poll?{LOBBY}&after={cursor}&wait={wait}");
     let empty = curl(&[&ask(0)]).await.unwrap();
-    assert_eq!(text(&empty), format!(r#"{{"frames":[],"cursor":"{cursor}","more":false,"rearm_ms":0}}"#));
+    assert_eq!(
+        text(&empty),
+        format!("{{\"frames\":[],\"cursor\":\"{cursor}\",\"more\":false,\"rearm_ms\":0}}\n")
+    );
 
     let held = curl_starts(&["--write-out", "%{http_code} %{time_total}", &ask(50)]).unwrap();
     until("the long-poll is held", || open(&server, TransportName::LongPoll) > 0).await;
     let ok = say(http, &json!("news")).await;
     let answer = text(&held.end().await.unwrap());
-    let (body, code) = answer.split_at(answer.rfind('}').unwrap() + 1);
+    let (body, code) = answer.split_at(answer.rfind('\n').unwrap() + 1);
     assert!(code.starts_with("200 "), "{answer}");
     let body = json_of(body.as_bytes());
     assert_eq!((&body["frames"][0]["data"], &body["cursor"]), (&json!("news"), &ok["cursor"]), "{answer}");

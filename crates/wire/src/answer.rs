@@ -75,6 +75,7 @@ impl Answer {
         self.out.put_slice(b"],");
         let rest = serde_json::to_vec(rest).expect("a struct of text and numbers");
         self.out.put_slice(&rest[1..]);
+        self.out.put_u8(b'\n');
         self.out.freeze()
     }
 }
