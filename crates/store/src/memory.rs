@@ -1,7 +1,6 @@
 //! The engine that keeps a log in the memory of one process: gone after a restart, and the model of every other engine.
 
 mod follower;
-mod notices;
 mod state;
 
 use std::{fmt, sync::Arc};
@@ -16,6 +15,11 @@ use sosik_core::{
     },
 };
 use tokio::sync::watch;
+
+pub use crate::held::{
+    BATCHES_HELD_MAX, FORGOTTEN_HELD_MAX, NEWS_CHANGES_MAX, SIGNALS_HELD_BYTES_MAX, SIGNALS_HELD_MAX,
+    TRIMMED_HELD_MAX,
+};
 
 use self::{follower::Follower, state::State};
 
@@ -150,19 +154,3 @@ struct Shared {
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
-
-/// Most changes in one answer of a follower. Costs one pointer and some words each while the answer lives.
-pub const NEWS_CHANGES_MAX: usize = 1_000;
-
-/// Batches whose places are remembered, so that sending one again is answered [`AppendError::Duplicate`]. A core has one
-/// batch in flight, so the oldest remembered is far older than any retry. Costs up to 16 bytes per event of them.
-pub const BATCHES_HELD_MAX: usize = 1_024;
-
-/// Signals held for followers that are behind, all channels together; older ones are gone without a mark.
-pub const SIGNALS_HELD_MAX: usize = 16_384;
-/// Bytes of signals held for followers that are behind: 16 MiB.
-pub const SIGNALS_HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// Forgotten channels of which followers that are behind can still be told; a follower further behind is answered
-/// [`sosik_core::store::Followed::Behind`]. Costs a name and two numbers each.
-pub const FORGOTTEN_HELD_MAX: usize = 4_096;

@@ -11,7 +11,8 @@ use sosik_core::{
 };
 use tokio::sync::watch;
 
-use super::{NEWS_CHANGES_MAX, Shared, notices::Place};
+use super::{NEWS_CHANGES_MAX, Shared};
+use crate::held::NoticePlace;
 
 /// All that a follower is: two places, so that nothing is kept for it however slow it is.
 pub(super) struct Follower {
@@ -19,12 +20,12 @@ pub(super) struct Follower {
     changed: watch::Receiver<()>,
     /// Everything up to here was told.
     head: Position,
-    notices: Place,
+    notices: NoticePlace,
 }
 
 impl Follower {
     pub(super) fn new(shared: Arc<Shared>, after: Position) -> Self {
-        let notices = shared.state.lock().follow_notices(after);
+        let notices = shared.state.lock().notice_place(after);
         let changed = shared.changed.subscribe();
         Self { shared, changed, head: after, notices }
     }
@@ -34,7 +35,7 @@ impl Follower {
     fn take(&mut self) -> Option<Followed> {
         let state = self.shared.state.lock();
         let mut changes = Vec::new();
-        let Some(all) = state.notices_after(&mut self.notices, NEWS_CHANGES_MAX, &mut changes) else {
+        let Some(all) = state.notices().tell(&mut self.notices, NEWS_CHANGES_MAX, &mut changes) else {
             return Some(Followed::Behind);
         };
         let mut head = self.head;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    convert::Infallible,
     ops::Bound::{Excluded, Included},
 };
 
@@ -10,22 +11,20 @@ use sosik_core::{
     name::ChannelName,
     record,
     store::{
-        AppendError, Appended, Batch, Change, ChannelHead, Entry, Level, NamespaceHead, Page, PageLimit,
-        Place, Placed, Stored,
+        AppendError, Appended, Batch, ChannelHead, Entry, Level, NamespaceHead, Page, PageLimit, Placed,
+        Stored,
     },
 };
 
-use super::{
-    BATCHES_HELD_MAX, SIGNALS_HELD_BYTES_MAX, SIGNALS_HELD_MAX,
-    notices::{self, Notice, Notices},
-};
+use super::{SIGNALS_HELD_BYTES_MAX, SIGNALS_HELD_MAX};
+use crate::held::{self, Batches, Guards, NoticePlace, Notices, Recent};
 
 pub(super) struct State {
     step: Box<dyn FnMut() -> u64 + Send>,
     last: Option<Stored>,
     /// Kept events; signals lie in `signals`.
     order: BTreeMap<Position, Stored>,
-    signals: Signals,
+    signals: Recent,
     spaces: HashMap<Box<str>, Space>,
     batches: Batches,
     notices: Notices,
@@ -37,7 +36,7 @@ impl State {
             step: Box::new(step),
             last: None,
             order: BTreeMap::new(),
-            signals: Signals::default(),
+            signals: Recent::new(SIGNALS_HELD_MAX, SIGNALS_HELD_BYTES_MAX),
             spaces: HashMap::new(),
             batches: Batches::default(),
             notices: Notices::default(),
@@ -59,7 +58,9 @@ impl State {
             let appended = Appended { placed: placed.to_vec(), level: Level::Memory };
             return Err(AppendError::Duplicate(appended));
         }
-        let places = self.places(&batch.entries).ok_or(AppendError::Conflict)?;
+        let mut guards = Own { position: self.given(), state: self };
+        let Ok(places) = held::places(&batch.entries, &mut guards);
+        let places = places.ok_or(AppendError::Conflict)?;
         let placed: Vec<_> = places.iter().map(|&(placed, _)| placed).collect();
         for (Entry { channel, body, kept, .. }, (Placed { position, seq }, prev)) in
             batch.entries.into_iter().zip(places)
@@ -68,37 +69,6 @@ impl State {
         }
         self.batches.push(batch.id, &placed);
         Ok(placed)
-    }
-
-    /// The place and `prev` of each entry, if all guards hold. Changes nothing but the next position.
-    fn places(&mut self, entries: &[Entry]) -> Option<Vec<(Placed, Position)>> {
-        let mut position = self.given();
-        let mut places: Vec<(Placed, Position)> = Vec::with_capacity(entries.len());
-        let mut latest: HashMap<&ChannelName, usize> = HashMap::new();
-        for (index, Entry { channel, place, .. }) in entries.iter().enumerate() {
-            position = Position::new(position.number() + (self.step)().max(1));
-            let earlier = latest.insert(channel, index);
-            let (seq, prev) = match *place {
-                Place::Behind(of) => {
-                    let of = earlier.filter(|&earlier| earlier == of as usize)?;
-                    (places[of].0.seq + 1, places[of].0.position)
-                }
-                _ if earlier.is_some() => return None,
-                Place::After { seq, prev } => {
-                    let record =
-                        self.record(channel).map_or((0, Position::START), |own| (own.seq, own.position));
-                    (record.0.checked_add(1) == Some(seq) && record.1 == prev).then_some((seq, prev))?
-                }
-                Place::First { prev } => {
-                    let mark =
-                        self.spaces.get(channel.namespace()).map_or(Position::START, |own| own.forgotten_to);
-                    let fits = self.record(channel).is_none() && mark == prev;
-                    fits.then_some((position.number(), prev))?
-                }
-            };
-            places.push((Placed { position, seq }, prev));
-        }
-        Some(places)
     }
 
     fn insert(&mut self, event: Stored) {
@@ -111,7 +81,6 @@ impl State {
             space.order.insert(event.position);
             self.order.insert(event.position, event);
         } else {
-            channel.signals = true;
             self.signals.push(event);
         }
     }
@@ -124,14 +93,12 @@ impl State {
             return false;
         }
         channel.trimmed_to = to;
-        channel.notice = Some(self.notices.trimmed(name, channel.notice));
         while let Some((position, _)) = channel.kept.pop_front_if(|(position, _)| *position <= to) {
             space.order.remove(&position);
             self.order.remove(&position);
         }
-        if channel.signals {
-            self.signals.remove(name, to);
-        }
+        self.notices.trimmed(name, to, channel.head().first_seq);
+        self.signals.remove(name, to);
         true
     }
 
@@ -139,14 +106,12 @@ impl State {
         let Some(space) = self.spaces.get_mut(name.namespace()) else { return Position::START };
         let Some(channel) = space.channels.remove(name) else { return space.forgotten_to };
         space.forgotten_to = space.forgotten_to.max(channel.position);
-        self.notices.forgotten(name, space.forgotten_to, channel.notice);
+        self.notices.forgotten(name, space.forgotten_to);
         for (position, _) in &channel.kept {
             space.order.remove(position);
             self.order.remove(position);
         }
-        if channel.signals {
-            self.signals.remove(name, channel.position);
-        }
+        self.signals.remove(name, channel.position);
         space.forgotten_to
     }
 
@@ -239,40 +204,38 @@ impl State {
     }
 
     pub(super) fn signals(&self) -> &BTreeMap<Position, Stored> {
-        &self.signals.held
+        self.signals.held()
     }
 
-    pub(super) fn follow_notices(&self, after: Position) -> notices::Place {
+    pub(super) fn notices(&self) -> &Notices {
+        &self.notices
+    }
+
+    pub(super) fn notice_place(&self, after: Position) -> NoticePlace {
         self.notices.place(after, self.given())
     }
+}
 
-    /// Adds at most `most` notices to `changes`. `Some(true)` if no more follow, `None` if some are no longer held.
-    pub(super) fn notices_after(
-        &self,
-        place: &mut notices::Place,
-        most: usize,
-        changes: &mut Vec<Change>,
-    ) -> Option<bool> {
-        for (number, notice) in self.notices.after(*place)? {
-            if changes.len() >= most {
-                return Some(false);
-            }
-            let (mark, change) = match notice {
-                Notice::Forgotten(channel, mark) => {
-                    (*mark, Change::Forgotten { channel: channel.clone(), mark: *mark })
-                }
-                Notice::Trimmed(channel) => {
-                    let Some(ChannelHead { trimmed_to: to, first_seq, .. }) = self.head(channel) else {
-                        continue;
-                    };
-                    (to, Change::Trimmed { channel: channel.clone(), to, first_seq })
-                }
-            };
-            if place.pass(number, mark) {
-                changes.push(change);
-            }
-        }
-        Some(true)
+/// The guards of a batch, held against the maps. Changes nothing but the next position.
+struct Own<'a> {
+    state: &'a mut State,
+    position: Position,
+}
+
+impl Guards for Own<'_> {
+    type Error = Infallible;
+
+    fn last(&mut self, channel: &ChannelName) -> Result<Option<(u64, Position)>, Infallible> {
+        Ok(self.state.record(channel).map(|own| (own.seq, own.position)))
+    }
+
+    fn mark(&mut self, namespace: &str) -> Result<Position, Infallible> {
+        Ok(self.state.spaces.get(namespace).map_or(Position::START, |own| own.forgotten_to))
+    }
+
+    fn next(&mut self) -> Position {
+        self.position = Position::new(self.position.number() + (self.state.step)().max(1));
+        self.position
     }
 }
 
@@ -289,9 +252,6 @@ struct Channel {
     position: Position,
     trimmed_to: Position,
     kept: VecDeque<(Position, u64)>,
-    signals: bool,
-    /// The number of its notice of being trimmed.
-    notice: Option<u64>,
 }
 
 impl Channel {
@@ -303,54 +263,5 @@ impl Channel {
     fn mark(&self, page: &mut Page) {
         let head = self.head();
         (page.trimmed_to, page.first_seq) = (head.trimmed_to, head.first_seq);
-    }
-}
-
-/// The newest signals of all channels.
-#[derive(Default)]
-struct Signals {
-    held: BTreeMap<Position, Stored>,
-    bytes: usize,
-}
-
-impl Signals {
-    fn push(&mut self, signal: Stored) {
-        self.bytes += signal.body.len();
-        self.held.insert(signal.position, signal);
-        while self.held.len() > SIGNALS_HELD_MAX || self.bytes > SIGNALS_HELD_BYTES_MAX {
-            let Some((_, oldest)) = self.held.pop_first() else { break };
-            self.bytes -= oldest.body.len();
-        }
-    }
-
-    fn remove(&mut self, channel: &ChannelName, to: Position) {
-        self.held.retain(|position, signal| {
-            let stays = *position > to || signal.channel != *channel;
-            self.bytes -= if stays { 0 } else { signal.body.len() };
-            stays
-        });
-    }
-}
-
-/// Where the newest batches were stored.
-#[derive(Default)]
-struct Batches {
-    held: HashMap<u128, Box<[Placed]>>,
-    ids: VecDeque<u128>,
-}
-
-impl Batches {
-    fn placed(&self, id: u128) -> Option<&[Placed]> {
-        self.held.get(&id).map(|placed| &**placed)
-    }
-
-    fn push(&mut self, id: u128, placed: &[Placed]) {
-        self.held.insert(id, placed.into());
-        self.ids.push_back(id);
-        if self.ids.len() > BATCHES_HELD_MAX
-            && let Some(oldest) = self.ids.pop_front()
-        {
-            self.held.remove(&oldest);
-        }
     }
 }

@@ -1,0 +1,333 @@
+//! The engine that keeps a log on the disk of one machine. What it acknowledges was synced before.
+
+mod directory;
+mod follower;
+mod layout;
+mod read;
+mod readers;
+mod removal;
+mod shelf;
+mod stage;
+mod state;
+mod tables;
+mod value;
+mod writer;
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{
+        Arc, OnceLock,
+        mpsc::{self, SyncSender, TrySendError},
+    },
+    thread::{self, JoinHandle},
+};
+
+use parking_lot::{Mutex, RwLock};
+use sosik_core::{
+    cursor::{Epoch, Position},
+    name::ChannelName,
+    store::{
+        Answer, AppendError, Appended, Batch, ChannelHead, Follow, Level, NamespaceHead, Opened, Page,
+        PageLimit, Store, StoreError,
+    },
+};
+use tokio::sync::{oneshot, watch};
+
+pub use self::directory::OpenError;
+use self::{
+    directory::{Directory, FORMAT, refused},
+    follower::Follower,
+    layout::{BATCH, IDENTITY, TAIL},
+    readers::Readers,
+    removal::Removals,
+    shelf::Shelf,
+    state::State,
+    tables::{Tables, unreadable},
+    value::{BatchValue, Identity, Tail, Value},
+    writer::{Job, Writer},
+};
+use crate::held::Batches;
+pub use crate::held::{
+    BATCHES_HELD_MAX, FORGOTTEN_HELD_MAX, NEWS_CHANGES_MAX, SIGNALS_HELD_BYTES_MAX, SIGNALS_HELD_MAX,
+    TRIMMED_HELD_MAX,
+};
+
+/// A log in a directory.
+///
+/// One thread writes: what waits while a sync runs goes into the next commit together, with one sync. Nothing is
+/// acknowledged, told or read before that has ended. A write or a sync that fails is final: everything that would write
+/// is refused until the log is opened anew, reads go on and end at the last head that was synced.
+///
+/// Every read of the tables runs on one of a few threads of its own, because a cold one waits for the disk; followers
+/// that keep up are served from memory. An event whose checksum fails, or that is missing where the order names one, is
+/// answered without a body: it becomes a gap. Any other damage is [`StoreError::Failed`], and a follower's
+/// [`sosik_core::store::Followed::Stalled`]; nothing is passed over.
+///
+/// A signal takes its place and its number in the tables; itself it is held in memory alone, as in
+/// [`crate::Memory`]. A follower that begins below removals of an earlier run is answered
+/// [`sosik_core::store::Followed::Behind`]: they are told by the records.
+#[derive(Clone)]
+pub struct Disk {
+    handle: Arc<Handle>,
+}
+
+impl Disk {
+    /// Opens the log in `path`, or makes one there if the directory is missing or empty; then its epoch is `fresh`, which
+    /// must be random.
+    ///
+    /// Blocks until what the last run left is replayed. Errors: [`OpenError`].
+    pub fn open(path: &Path, fresh: Epoch) -> Result<Self, OpenError> {
+        let directory = Directory::open(path)?;
+        let tables = Tables::open(&directory.tables()).map_err(|error| match error {
+            fjall::Error::Io(source) => refused(path, source),
+            error => OpenError::Damaged { path: path.into(), why: error.to_string() },
+        })?;
+        let damaged = |why: String| OpenError::Damaged { path: path.into(), why };
+        if directory.is_new {
+            create(&tables, fresh).map_err(|error| damaged(error.to_string()))?;
+            directory.finish()?;
+        }
+        let found = find(&tables).map_err(|error| damaged(error.to_string()))?;
+        if found.identity.format != FORMAT {
+            return Err(OpenError::Format { path: path.into(), found: found.identity.format.to_string() });
+        }
+        let handle = Handle::start(directory, tables, found);
+        handle.map(|handle| Self { handle: Arc::new(handle) }).map_err(|source| refused(path, source))
+    }
+
+    async fn write<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        match self.handle.send(job(reply)) {
+            Ok(()) => answer.await.unwrap_or_else(|_| Err(self.handle.shelf.failure())),
+            Err(TrySendError::Full(_)) => Err(StoreError::Unavailable),
+            Err(TrySendError::Disconnected(_)) => Err(self.handle.shelf.failure()),
+        }
+    }
+}
+
+impl Store for Disk {
+    fn open(&self) -> Answer<'_, Result<Opened, StoreError>> {
+        Box::pin(async {
+            let shelf = &self.handle.shelf;
+            let state = shelf.state.lock();
+            Ok(Opened {
+                epoch: shelf.epoch,
+                base: shelf.base,
+                head: state.head,
+                level: Level::Synced,
+                last_time: state.last_time,
+            })
+        })
+    }
+
+    /// Bounded: with more than [`WRITES_QUEUED_MAX`] writes waiting it answers [`AppendError::Unavailable`].
+    fn append(&self, batch: Batch) -> Answer<'_, Result<Appended, AppendError>> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            match self.handle.send(Job::Append(batch, reply)) {
+                Ok(()) => answer.await.unwrap_or(Err(AppendError::Unknown)),
+                Err(TrySendError::Full(_)) => Err(AppendError::Unavailable),
+                Err(TrySendError::Disconnected(_)) => Err(AppendError::Failed),
+            }
+        })
+    }
+
+    /// Bounded news: at most [`NEWS_CHANGES_MAX`] changes each. Marks that explain missing events are told before the
+    /// events above them.
+    fn follow(&self, after: Position) -> Box<dyn Follow> {
+        Box::new(Follower::new(self.handle.clone(), after))
+    }
+
+    fn channel(&self, channel: &ChannelName) -> Answer<'_, Result<Option<ChannelHead>, StoreError>> {
+        let channel = channel.clone();
+        self.handle.readers.ask(move |shelf| shelf.tables.view().head(&channel))
+    }
+
+    fn namespace(&self, namespace: &str) -> Answer<'_, Result<NamespaceHead, StoreError>> {
+        let namespace = namespace.to_owned();
+        self.handle.readers.ask(move |shelf| shelf.tables.view().namespace(&namespace))
+    }
+
+    fn page(
+        &self,
+        channel: &ChannelName,
+        after: Position,
+        up_to: Position,
+        limit: PageLimit,
+    ) -> Answer<'_, Result<Page, StoreError>> {
+        let channel = channel.clone();
+        self.handle.readers.ask(move |shelf| {
+            let head = shelf.head();
+            shelf.tables.view().page(&channel, (after, up_to), limit, head)
+        })
+    }
+
+    fn before(
+        &self,
+        channel: &ChannelName,
+        before: Position,
+        limit: PageLimit,
+    ) -> Answer<'_, Result<Page, StoreError>> {
+        let channel = channel.clone();
+        self.handle.readers.ask(move |shelf| {
+            let head = shelf.head();
+            shelf.tables.view().before(&channel, before, limit, head)
+        })
+    }
+
+    fn range(
+        &self,
+        namespace: &str,
+        after: Position,
+        up_to: Position,
+        limit: PageLimit,
+    ) -> Answer<'_, Result<Page, StoreError>> {
+        let namespace = namespace.to_owned();
+        self.handle.readers.ask(move |shelf| {
+            let head = shelf.head();
+            shelf.tables.view().range(&namespace, (after, up_to), limit, head)
+        })
+    }
+
+    /// The mark is synced when it answers; the events are taken away afterwards, little by little.
+    fn trim(&self, channel: &ChannelName, to: Position) -> Answer<'_, Result<(), StoreError>> {
+        let channel = channel.clone();
+        Box::pin(self.write(move |reply| Job::Trim(channel, to, reply)))
+    }
+
+    /// As [`Store::trim`], of the whole channel.
+    fn forget(&self, channel: &ChannelName) -> Answer<'_, Result<Position, StoreError>> {
+        let channel = channel.clone();
+        Box::pin(self.write(move |reply| Job::Forget(channel, reply)))
+    }
+
+    fn given(&self) -> Option<Position> {
+        Some(self.handle.shelf.head())
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shelf = &self.handle.shelf;
+        write!(f, "disk log {:?} at {}", shelf.epoch, shelf.head().number())
+    }
+}
+
+/// What keeps a log open. The last one to go waits for its threads, so that it can be opened anew at once.
+struct Handle {
+    shelf: Arc<Shelf>,
+    jobs: Option<SyncSender<Job>>,
+    readers: Readers,
+    threads: Vec<JoinHandle<()>>,
+    _directory: Directory,
+}
+
+impl Handle {
+    fn start(directory: Directory, tables: Tables, found: Found) -> Result<Self, std::io::Error> {
+        let Found { identity: Identity { epoch, base, .. }, tail, batches, removals } = found;
+        let (changed, _) = watch::channel(());
+        let shelf = Arc::new(Shelf {
+            epoch,
+            base,
+            tables,
+            state: Mutex::new(State::new(tail)),
+            marking: RwLock::new(()),
+            changed,
+            failed: OnceLock::new(),
+        });
+        let (jobs, waiting) = mpsc::sync_channel(WRITES_QUEUED_MAX);
+        let (readers, reads) = Readers::new();
+        let writer = Writer { tail, batches, removals };
+        let mut handle = Self {
+            shelf: shelf.clone(),
+            jobs: Some(jobs),
+            readers,
+            threads: Vec::new(),
+            _directory: directory,
+        };
+        let own = shelf.clone();
+        let name = |what: &str| thread::Builder::new().name(format!("sosik-{what}"));
+        handle.threads.push(name("write").spawn(move || writer.run(&own, &waiting))?);
+        for _ in 0..READERS {
+            let (own, reads) = (shelf.clone(), reads.clone());
+            handle.threads.push(name("read").spawn(move || readers::run(&own, &reads))?);
+        }
+        Ok(handle)
+    }
+
+    fn send(&self, job: Job) -> Result<(), TrySendError<Job>> {
+        match &self.jobs {
+            Some(jobs) => jobs.try_send(job),
+            None => Err(TrySendError::Disconnected(job)),
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.jobs = None;
+        self.readers = Readers::new().0;
+        for thread in self.threads.drain(..) {
+            // A thread catches the panics of its work; there is nothing to do about another.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What is read at the start.
+struct Found {
+    identity: Identity,
+    tail: Tail,
+    batches: Batches,
+    removals: Removals,
+}
+
+/// Writes what an empty log consists of.
+fn create(tables: &Tables, epoch: Epoch) -> Result<(), fjall::Error> {
+    let identity = Identity { format: FORMAT, epoch, base: Position::START };
+    let mut writes = tables.batch();
+    writes.insert(&tables.meta, IDENTITY, identity.seal(IDENTITY));
+    writes.insert(&tables.meta, TAIL, Tail::default().seal(TAIL));
+    tables.commit(writes)
+}
+
+fn find(tables: &Tables) -> Result<Found, StoreError> {
+    let view = tables.view();
+    let missing = |what: &str| StoreError::Failed(format!("{what} is missing"));
+    let identity = view.value(&tables.meta, IDENTITY, || "the identity".into())?;
+    let tail = view.value(&tables.meta, TAIL, || "the tail".into())?;
+    let mut stored = Vec::new();
+    for row in view.rows_with(&tables.meta, &[BATCH]) {
+        let (key, value) = row.into_inner().map_err(|error| unreadable("a recent batch".into(), error))?;
+        let batch = BatchValue::unseal(&key, &value).map_err(|_| tables::damaged("a recent batch".into()))?;
+        stored.push(batch);
+    }
+    stored.sort_by_key(|batch| batch.number);
+    let mut batches = Batches::default();
+    stored.iter().for_each(|batch| batches.push(batch.id, &batch.placed));
+    Ok(Found {
+        identity: identity.ok_or_else(|| missing("the identity"))?,
+        tail: tail.ok_or_else(|| missing("the tail"))?,
+        batches,
+        removals: Removals::read(tables)?,
+    })
+}
+
+/// Writes that wait at most; more are refused. A core has one append and some trims under way.
+pub const WRITES_QUEUED_MAX: usize = 1_024;
+/// Events of one commit, beyond which the next job waits for the next one.
+const GROUP_EVENTS_MAX: usize = 10_000;
+/// Bytes of one commit, beyond which the next job waits for the next one: 8 MiB.
+const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Events taken away at once, between two commits: what a writer waits for at most.
+const REMOVED_AT_ONCE_MAX: usize = 1_000;
+/// Newest events held for followers.
+pub const RECENT_EVENTS_MAX: usize = 8_192;
+/// Bytes of the newest events held for followers: 8 MiB.
+pub const RECENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Threads that read.
+const READERS: usize = 4;

@@ -1,0 +1,171 @@
+//! The directory of a log: whose it is, which format, and that one process has it.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Why a log could not be opened. The text says what to do next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has it open, or this one already.
+    #[error("{0} is in use by another process; stop that one, or choose another directory")]
+    InUse(PathBuf),
+    /// There is something else in the directory.
+    #[error("{0} holds files that are not a log of Sosik; choose an empty or a new directory")]
+    Foreign(PathBuf),
+    /// It was written by another version of Sosik.
+    #[error("{path} holds a log of format {found}, this version reads format {FORMAT}; use the version that wrote it")]
+    Format {
+        /// The directory.
+        path: PathBuf,
+        /// What its marker says.
+        found: String,
+    },
+    /// Nothing can be written there.
+    #[error("{0} cannot be written; give this user the right to, or mount it writable")]
+    ReadOnly(PathBuf),
+    /// The disk or the file system refused.
+    #[error("{path} cannot be opened: {source}")]
+    Io {
+        /// The directory, or the file in it.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is there cannot be read as a log.
+    #[error("{path} is damaged: {why}; restore a backup")]
+    Damaged {
+        /// The directory.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
+}
+
+/// A directory that is ours, locked as long as this lives.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    /// Whether a log lies in it: nothing has been acknowledged by one that was never finished.
+    pub(super) is_new: bool,
+    _lock: File,
+}
+
+impl Directory {
+    /// Makes the directory if it is missing, and locks it.
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        let at = |source| refused(path, source);
+        if !path.try_exists().map_err(at)? {
+            DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at)?;
+            sync(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+        }
+        if marker(path)?.is_none() && !is_bare(path).map_err(at)? {
+            return Err(OpenError::Foreign(path.into()));
+        }
+        let lock = open_private(&path.join(LOCK), OpenOptions::new().create(true).truncate(false))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path.into())),
+            Err(TryLockError::Error(source)) => return Err(refused(path, source)),
+        }
+        // Read under the lock: before it, another process may have been about to write it.
+        let is_new = match marker(path)?.as_deref() {
+            Some(BEGUN) | None => true,
+            Some(FINISHED) => false,
+            Some(other) => {
+                let found = other.rsplit(' ').next().unwrap_or_default().to_owned();
+                return Err(OpenError::Format { path: path.into(), found });
+            }
+        };
+        let own = Self { path: path.into(), is_new, _lock: lock };
+        if is_new {
+            own.begin()?;
+        }
+        Ok(own)
+    }
+
+    /// Where the engine keeps its files.
+    pub(super) fn tables(&self) -> PathBuf {
+        self.path.join(TABLES)
+    }
+
+    /// Says that the log is complete and may be acknowledged from.
+    pub(super) fn finish(&self) -> Result<(), OpenError> {
+        self.mark(FINISHED)
+    }
+
+    /// Leaves nothing of an earlier try that did not come to its end.
+    fn begin(&self) -> Result<(), OpenError> {
+        self.mark(BEGUN)?;
+        let tables = self.tables();
+        let at = |source| refused(&tables, source);
+        if tables.try_exists().map_err(at)? {
+            fs::remove_dir_all(&tables).map_err(at)?;
+        }
+        DirBuilder::new().mode(0o700).create(&tables).map_err(at)?;
+        sync(&self.path)
+    }
+
+    /// Replaces the marker, whole or not at all.
+    fn mark(&self, text: &str) -> Result<(), OpenError> {
+        let (new, marker) = (self.path.join(MARKER_NEW), self.path.join(MARKER));
+        let mut file = open_private(&new, OpenOptions::new().create(true).truncate(true))?;
+        let written = writeln!(file, "{text}").and_then(|()| file.sync_all());
+        written.and_then(|()| fs::rename(&new, &marker)).map_err(|source| refused(&new, source))?;
+        sync(&self.path)
+    }
+}
+
+/// The first line of the marker; `None` if there is none.
+fn marker(path: &Path) -> Result<Option<String>, OpenError> {
+    match fs::read(path.join(MARKER)) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let line = text.lines().next().unwrap_or_default();
+            let ours = line.starts_with(OURS);
+            ours.then(|| Some(line.to_owned())).ok_or_else(|| OpenError::Foreign(path.into()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(refused(path, source)),
+    }
+}
+
+/// Whether there is nothing but what a first try may have left.
+fn is_bare(path: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if name != LOCK && name != MARKER_NEW {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn open_private(path: &Path, options: &mut OpenOptions) -> Result<File, OpenError> {
+    options.read(true).write(true).mode(0o600).open(path).map_err(|source| refused(path, source))
+}
+
+fn sync(directory: &Path) -> Result<(), OpenError> {
+    File::open(directory).and_then(|file| file.sync_all()).map_err(|source| refused(directory, source))
+}
+
+pub(super) fn refused(path: &Path, source: io::Error) -> OpenError {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(path.into()),
+        _ => OpenError::Io { path: path.into(), source },
+    }
+}
+
+/// The format of the tables and of what lies around them.
+pub(super) const FORMAT: u64 = 1;
+const OURS: &str = "sosik log";
+const BEGUN: &str = "sosik log begun, format 1";
+const FINISHED: &str = "sosik log, format 1";
+const MARKER: &str = "format";
+const MARKER_NEW: &str = "format.new";
+const LOCK: &str = "lock";
+const TABLES: &str = "tables";

@@ -1,0 +1,235 @@
+//! What one commit is going to write, built up from jobs that wait together.
+
+use std::collections::{BTreeSet, HashMap};
+
+use fjall::OwnedWriteBatch;
+use sosik_core::{
+    cursor::{Epoch, LogId, Position},
+    name::ChannelName,
+    record,
+    store::{Batch, ChannelHead, Entry, Placed, StoreError, Stored},
+};
+
+use super::{
+    layout::{TAIL, batch_key, event_key, mark_key, order_key, record_key, removal_key},
+    tables::{Tables, View},
+    value::{BatchValue, EventValue, OrderValue, Record, Tail, Value},
+};
+use crate::held::{BATCHES_HELD_MAX, Batches, Guards, places};
+
+/// Jobs on their way into one commit. Each sees those before it.
+pub(super) struct Stage<'a> {
+    view: View<'a>,
+    writes: OwnedWriteBatch,
+    records: HashMap<ChannelName, Option<Record>>,
+    marks: HashMap<Box<str>, Position>,
+    changed: BTreeSet<ChannelName>,
+    batches: HashMap<u128, Vec<Placed>>,
+    epoch: Epoch,
+    /// Where the log ends after the commit.
+    pub(super) tail: Tail,
+    /// What the commit makes visible.
+    pub(super) news: News,
+}
+
+/// What a commit makes visible.
+#[derive(Default)]
+pub(super) struct News {
+    pub(super) events: Vec<Stored>,
+    pub(super) removed: Vec<Removed>,
+}
+
+/// Events of a channel that are marked as gone, up to `to`.
+pub(super) enum Removed {
+    Trimmed { channel: ChannelName, to: Position, first_seq: u64 },
+    Forgotten { channel: ChannelName, to: Position, mark: Position },
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(tables: &'a Tables, tail: Tail, epoch: Epoch) -> Self {
+        Self {
+            view: tables.view(),
+            writes: tables.batch(),
+            records: HashMap::new(),
+            marks: HashMap::new(),
+            changed: BTreeSet::new(),
+            batches: HashMap::new(),
+            epoch,
+            tail,
+            news: News::default(),
+        }
+    }
+
+    /// Places all of `batch` or nothing. `before` are the batches of earlier commits.
+    pub(super) fn append(&mut self, batch: Batch, before: &Batches) -> Result<Vec<Placed>, StageError> {
+        let stored = before.placed(batch.id).or(self.batches.get(&batch.id).map(|placed| &**placed));
+        if let Some(placed) = stored {
+            return Err(StageError::Duplicate(placed.to_vec()));
+        }
+        let mut guards = Own { next: self.tail.head, stage: self };
+        let places = places(&batch.entries, &mut guards)?.ok_or(StageError::Conflict)?;
+        let placed: Vec<_> = places.iter().map(|&(placed, _)| placed).collect();
+        for (Entry { channel, body, kept, .. }, (Placed { position, seq }, prev)) in
+            batch.entries.into_iter().zip(places)
+        {
+            self.insert(Stored { position, channel, seq, prev, body, kept });
+        }
+        self.remember(batch.id, &placed);
+        Ok(placed)
+    }
+
+    /// Marks the channel's events at or below `to` as gone.
+    pub(super) fn trim(&mut self, channel: &ChannelName, to: Position) -> Result<(), StoreError> {
+        let Some(mut record) = self.record(channel)? else { return Ok(()) };
+        let to = to.min(record.head.position);
+        if to <= record.head.trimmed_to {
+            return Ok(());
+        }
+        let first_seq = self.view.first_seq(channel, to)?.unwrap_or(record.head.seq + 1);
+        (record.head.trimmed_to, record.head.first_seq) = (to, first_seq);
+        self.change(channel, Some(record));
+        self.remove(channel, to, to);
+        self.news.removed.push(Removed::Trimmed { channel: channel.clone(), to, first_seq });
+        Ok(())
+    }
+
+    /// Takes the channel's record away, and marks all of its events as gone. Answers the namespace's mark.
+    pub(super) fn forget(&mut self, channel: &ChannelName) -> Result<Position, StoreError> {
+        let mark = self.mark(channel.namespace())?;
+        let Some(record) = self.record(channel)? else { return Ok(mark) };
+        let to = record.head.position;
+        let mark = mark.max(to);
+        self.marks.insert(channel.namespace().into(), mark);
+        let key = mark_key(channel.namespace());
+        self.writes.insert(&self.view.tables.channels, &*key, mark.seal(&key));
+        self.change(channel, None);
+        self.remove(channel, to, mark);
+        self.news.removed.push(Removed::Forgotten { channel: channel.clone(), to, mark });
+        Ok(mark)
+    }
+
+    /// Whether there is anything to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.news.events.is_empty() && self.news.removed.is_empty()
+    }
+
+    /// The whole as one batch, which also moves the head.
+    pub(super) fn finish(mut self) -> (OwnedWriteBatch, Tail, News, HashMap<u128, Vec<Placed>>) {
+        if let Some(last) = self.news.events.last() {
+            let time = record::decode(LogId::Disk, self.epoch, last).map_or(0, |event| event.time);
+            self.tail.last_time = self.tail.last_time.max(time);
+        }
+        let table = &self.view.tables.channels;
+        for channel in &self.changed {
+            let key = record_key(channel);
+            match self.records.get(channel).copied().flatten() {
+                Some(record) => self.writes.insert(table, &*key, record.seal(&key)),
+                None => self.writes.remove(table, &*key),
+            }
+        }
+        self.writes.insert(&self.view.tables.meta, TAIL, self.tail.seal(TAIL));
+        (self.writes, self.tail, self.news, self.batches)
+    }
+
+    /// Reads nothing: the guards have, so that a batch is staged whole or not at all.
+    fn insert(&mut self, event: Stored) {
+        let Stored { position, seq, prev, kept, .. } = event;
+        let before = self.records.get(&event.channel).copied().flatten();
+        let born = || self.marks.get(event.channel.namespace()).copied().unwrap_or_default();
+        let mut record = before.unwrap_or_else(|| Record { born: born(), ..Record::default() });
+        let head = &mut record.head;
+        if before.is_none() || head.first_seq > head.seq {
+            head.first_seq = if kept { seq } else { seq + 1 };
+        }
+        (head.seq, head.position) = (seq, position);
+        self.change(&event.channel, Some(record));
+        if kept {
+            let key = event_key(&event.channel, position);
+            let value = EventValue { seq, prev, body: event.body.clone() };
+            self.writes.insert(&self.view.tables.events, &*key, value.seal(&key));
+            let (key, value) = (order_key(position), OrderValue { seq, channel: event.channel.clone() });
+            self.writes.insert(&self.view.tables.order, key, value.seal(&key));
+        }
+        self.tail.head = position;
+        self.news.events.push(event);
+    }
+
+    fn remember(&mut self, id: u128, placed: &[Placed]) {
+        let number = self.tail.batches;
+        self.tail.batches += 1;
+        let key = batch_key((number % BATCHES_HELD_MAX as u64) as u32);
+        let value = BatchValue { number, id, placed: placed.to_vec() };
+        self.writes.insert(&self.view.tables.meta, &*key, value.seal(&key));
+        self.batches.insert(id, value.placed);
+    }
+
+    fn remove(&mut self, channel: &ChannelName, to: Position, mark: Position) {
+        self.tail.removed_to = self.tail.removed_to.max(mark);
+        self.writes.insert(&self.view.tables.meta, removal_key(channel, to), []);
+    }
+
+    fn change(&mut self, channel: &ChannelName, record: Option<Record>) {
+        self.records.insert(channel.clone(), record);
+        self.changed.insert(channel.clone());
+    }
+
+    fn record(&mut self, channel: &ChannelName) -> Result<Option<Record>, StoreError> {
+        if let Some(known) = self.records.get(channel) {
+            return Ok(*known);
+        }
+        let record = self.view.record(channel)?;
+        self.records.insert(channel.clone(), record);
+        Ok(record)
+    }
+
+    fn mark(&mut self, namespace: &str) -> Result<Position, StoreError> {
+        if let Some(known) = self.marks.get(namespace) {
+            return Ok(*known);
+        }
+        let mark = self.view.mark(namespace)?;
+        self.marks.insert(namespace.into(), mark);
+        Ok(mark)
+    }
+}
+
+/// Why a batch was not staged.
+pub(super) enum StageError {
+    Conflict,
+    Duplicate(Vec<Placed>),
+    /// A record could not be read.
+    Unreadable,
+}
+
+impl From<StoreError> for StageError {
+    fn from(_: StoreError) -> Self {
+        Self::Unreadable
+    }
+}
+
+/// The guards of a batch, held against the tables and what is staged.
+struct Own<'a, 'b> {
+    stage: &'a mut Stage<'b>,
+    next: Position,
+}
+
+impl Guards for Own<'_, '_> {
+    type Error = StoreError;
+
+    fn last(&mut self, channel: &ChannelName) -> Result<Option<(u64, Position)>, StoreError> {
+        let record = self.stage.record(channel)?;
+        if record.is_none() {
+            // Where a new record begins, see `Stage::insert`.
+            self.stage.mark(channel.namespace())?;
+        }
+        Ok(record.map(|Record { head: ChannelHead { seq, position, .. }, .. }| (seq, position)))
+    }
+
+    fn mark(&mut self, namespace: &str) -> Result<Position, StoreError> {
+        self.stage.mark(namespace)
+    }
+
+    fn next(&mut self) -> Position {
+        self.next = Position::new(self.next.number() + 1);
+        self.next
+    }
+}

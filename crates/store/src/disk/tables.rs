@@ -1,0 +1,185 @@
+//! The tables of a log in the engine below, and reading them as they were at one moment.
+
+use std::{ops::Bound, path::Path};
+
+use bytes::Bytes;
+use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, Snapshot};
+use sosik_core::{
+    cursor::Position,
+    name::ChannelName,
+    store::{StoreError, Stored},
+};
+
+use super::{
+    layout::{event_key, mark_key, order_key, position_of, record_key},
+    value::{EventValue, OrderValue, Record, Value},
+};
+
+/// The four tables. All are written by one batch per commit.
+#[derive(Clone)]
+pub(super) struct Tables {
+    database: Database,
+    pub(super) events: Keyspace,
+    pub(super) order: Keyspace,
+    pub(super) channels: Keyspace,
+    pub(super) meta: Keyspace,
+}
+
+impl Tables {
+    /// Opens or creates them in `directory`, and replays what the journal holds.
+    pub(super) fn open(directory: &Path) -> Result<Self, fjall::Error> {
+        let database = Database::builder(directory)
+            .worker_threads(WORKER_THREADS)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .manual_journal_persist(true)
+            .open()?;
+        let table = |name| {
+            database.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX))
+        };
+        let (events, order) = (table("events")?, table("order")?);
+        let (channels, meta) = (table("channels")?, table("meta")?);
+        Ok(Self { events, order, channels, meta, database })
+    }
+
+    pub(super) fn batch(&self) -> OwnedWriteBatch {
+        self.database.batch()
+    }
+
+    /// Writes `batch` and syncs it; only then it becomes visible to any read. A failure is final for the database below:
+    /// it refuses every later write.
+    pub(super) fn commit(&self, batch: OwnedWriteBatch) -> Result<(), fjall::Error> {
+        batch.durability(Some(PersistMode::SyncData)).commit()
+    }
+
+    /// Writes `batch` without a sync of its own, for what is done again if it is lost.
+    pub(super) fn commit_unsynced(&self, batch: OwnedWriteBatch) -> Result<(), fjall::Error> {
+        batch.durability(Some(PersistMode::Buffer)).commit()
+    }
+
+    /// The tables as they are now.
+    pub(super) fn view(&self) -> View<'_> {
+        View { tables: self, snapshot: self.database.snapshot() }
+    }
+}
+
+/// The tables as they were at one moment. All of it was synced, except that events marked as gone may be there or not.
+pub(super) struct View<'a> {
+    pub(super) tables: &'a Tables,
+    snapshot: Snapshot,
+}
+
+impl View<'_> {
+    pub(super) fn record(&self, channel: &ChannelName) -> Result<Option<Record>, StoreError> {
+        self.value(&self.tables.channels, &record_key(channel), || format!("the record of {channel}"))
+    }
+
+    /// The namespace's `forgotten_to`.
+    pub(super) fn mark(&self, namespace: &str) -> Result<Position, StoreError> {
+        let what = || format!("the mark of namespace {namespace}");
+        Ok(self.value(&self.tables.channels, &mark_key(namespace), what)?.unwrap_or_default())
+    }
+
+    pub(super) fn value<V: Value>(
+        &self,
+        table: &Keyspace,
+        key: &[u8],
+        what: impl Fn() -> String,
+    ) -> Result<Option<V>, StoreError> {
+        let found = self.snapshot.get(table, key).map_err(|error| unreadable(what(), error))?;
+        found.map(|value| V::unseal(key, &value).map_err(|_| damaged(what()))).transpose()
+    }
+
+    /// The rows of `table` between two keys, in order and from both ends.
+    pub(super) fn rows(
+        &self,
+        table: &Keyspace,
+        from: Bound<Vec<u8>>,
+        to: Bound<Vec<u8>>,
+    ) -> impl DoubleEndedIterator<Item = Guard> + use<> {
+        self.snapshot.range::<Vec<u8>, _>(table, (from, to))
+    }
+
+    pub(super) fn rows_with(&self, table: &Keyspace, prefix: &[u8]) -> impl Iterator<Item = Guard> + use<> {
+        self.snapshot.prefix(table, prefix)
+    }
+
+    /// The event of `channel` at `position`. One that is damaged or missing is answered without a body, which no reader
+    /// takes for a record: it becomes a gap in its place.
+    pub(super) fn event(
+        &self,
+        channel: &ChannelName,
+        position: Position,
+        seq: Option<u64>,
+    ) -> Result<Stored, StoreError> {
+        let key = event_key(channel, position);
+        let what = || format!("the event of {channel} at position {}", position.number());
+        let found = self.snapshot.get(&self.tables.events, &key).map_err(|error| unreadable(what(), error))?;
+        self.stored(channel, position, found.as_deref().unwrap_or_default(), seq)
+    }
+
+    /// As [`View::event`], of a value read already.
+    pub(super) fn stored(
+        &self,
+        channel: &ChannelName,
+        position: Position,
+        value: &[u8],
+        seq: Option<u64>,
+    ) -> Result<Stored, StoreError> {
+        let whole = EventValue::unseal(&event_key(channel, position), value);
+        let (seq, prev, body) = match whole {
+            Ok(EventValue { seq, prev, body }) => (seq, prev, body),
+            Err(_) => {
+                let seq = seq.map_or_else(|| self.seq_at(channel, position), Ok)?;
+                (seq, self.place_before(channel, position)?, Bytes::new())
+            }
+        };
+        Ok(Stored { position, channel: channel.clone(), seq, prev, body, kept: true })
+    }
+
+    /// The number of an event by the other row that tells it.
+    fn seq_at(&self, channel: &ChannelName, position: Position) -> Result<u64, StoreError> {
+        let what = || format!("the event of {channel} at position {}", position.number());
+        let row: Option<OrderValue> = self.value(&self.tables.order, &order_key(position), what)?;
+        row.filter(|row| row.channel == *channel).map(|row| row.seq).ok_or_else(|| damaged(what()))
+    }
+
+    /// The position of the channel's event before `position`, or the mark that stands for it.
+    fn place_before(&self, channel: &ChannelName, position: Position) -> Result<Position, StoreError> {
+        let floor = self.record(channel)?.unwrap_or_default().floor();
+        let (from, to) = (event_key(channel, floor), event_key(channel, position));
+        let before = self.rows(&self.tables.events, Bound::Excluded(from), Bound::Excluded(to)).next_back();
+        let before = before.map(|row| row.key().map_err(|error| unreadable(format!("events of {channel}"), error)));
+        Ok(before.transpose()?.and_then(|key| position_of(&key)).unwrap_or(floor))
+    }
+
+    /// The number of the channel's first event above `after`.
+    pub(super) fn first_seq(&self, channel: &ChannelName, after: Position) -> Result<Option<u64>, StoreError> {
+        let (from, to) = (event_key(channel, after), event_key(channel, Position::END));
+        let Some(row) = self.rows(&self.tables.events, Bound::Excluded(from), Bound::Included(to)).next() else {
+            return Ok(None);
+        };
+        let (key, value) = row.into_inner().map_err(|error| unreadable(format!("events of {channel}"), error))?;
+        let position = position_of(&key).ok_or_else(|| damaged(format!("a key of {channel}")))?;
+        self.stored(channel, position, &value, None).map(|event| Some(event.seq))
+    }
+}
+
+/// The engine below could not read `what`.
+pub(super) fn unreadable(what: String, error: fjall::Error) -> StoreError {
+    StoreError::Failed(format!("{what} cannot be read: {error}"))
+}
+
+/// A checksum does not match.
+pub(super) fn damaged(what: String) -> StoreError {
+    StoreError::Failed(format!("{what} is damaged: its checksum does not match"))
+}
+
+/// Threads that flush and compact.
+const WORKER_THREADS: usize = 2;
+/// Blocks read lately: 32 MiB.
+const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// Most bytes of journals on the disk, and so the most that a start replays: 128 MiB.
+const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Most bytes of one table in memory before they are written out: 32 MiB. Larger ones make the engine stall longer.
+const MEMTABLE_BYTES_MAX: u64 = 32 * 1024 * 1024;
