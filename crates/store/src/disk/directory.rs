@@ -18,7 +18,9 @@ pub enum OpenError {
     #[error("{0} holds files that are not a log of Sosik; choose an empty or a new directory")]
     Foreign(PathBuf),
     /// It was written by another version of Sosik.
-    #[error("{path} holds a log of format {found}, this version reads format {FORMAT}; use the version that wrote it")]
+    #[error(
+        "{path} holds a log of format {found}, this version reads format {FORMAT}; use the version that wrote it"
+    )]
     Format {
         /// The directory.
         path: PathBuf,
@@ -155,7 +157,9 @@ fn sync(directory: &Path) -> Result<(), OpenError> {
 
 pub(super) fn refused(path: &Path, source: io::Error) -> OpenError {
     match source.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(path.into()),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            OpenError::ReadOnly(path.into())
+        }
         _ => OpenError::Io { path: path.into(), source },
     }
 }

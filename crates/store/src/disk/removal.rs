@@ -1,6 +1,9 @@
 //! Taking away, bit by bit, the events that are marked as gone. Readers do not see them meanwhile.
 
-use std::{collections::VecDeque, ops::Bound::{Excluded, Included}};
+use std::{
+    collections::VecDeque,
+    ops::Bound::{Excluded, Included},
+};
 
 use sosik_core::{cursor::Position, name::ChannelName, store::StoreError};
 
@@ -32,7 +35,9 @@ impl Removals {
 
     pub(super) fn extend(&mut self, removed: &[Removed]) {
         self.waiting.extend(removed.iter().map(|removed| match removed {
-            Removed::Trimmed { channel, to, .. } | Removed::Forgotten { channel, to, .. } => (channel.clone(), *to),
+            Removed::Trimmed { channel, to, .. } | Removed::Forgotten { channel, to, .. } => {
+                (channel.clone(), *to)
+            }
         }));
     }
 

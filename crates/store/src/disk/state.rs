@@ -4,7 +4,11 @@ use sosik_core::{cursor::Position, store::Stored};
 
 use crate::held::{Notices, Recent, SIGNALS_HELD_BYTES_MAX, SIGNALS_HELD_MAX};
 
-use super::{RECENT_BYTES_MAX, RECENT_EVENTS_MAX, stage::{News, Removed}, value::Tail};
+use super::{
+    RECENT_BYTES_MAX, RECENT_EVENTS_MAX,
+    stage::{News, Removed},
+    value::Tail,
+};
 
 /// Where the log ends, the newest events so that followers that keep up read nothing, and notices.
 pub(super) struct State {

@@ -3,7 +3,9 @@
 use std::{ops::Bound, path::Path};
 
 use bytes::Bytes;
-use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, Snapshot};
+use fjall::{
+    Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, Snapshot,
+};
 use sosik_core::{
     cursor::Position,
     name::ChannelName,
@@ -114,7 +116,8 @@ impl View<'_> {
     ) -> Result<Stored, StoreError> {
         let key = event_key(channel, position);
         let what = || format!("the event of {channel} at position {}", position.number());
-        let found = self.snapshot.get(&self.tables.events, &key).map_err(|error| unreadable(what(), error))?;
+        let found =
+            self.snapshot.get(&self.tables.events, &key).map_err(|error| unreadable(what(), error))?;
         self.stored(channel, position, found.as_deref().unwrap_or_default(), seq)
     }
 
@@ -149,17 +152,24 @@ impl View<'_> {
         let floor = self.record(channel)?.unwrap_or_default().floor();
         let (from, to) = (event_key(channel, floor), event_key(channel, position));
         let before = self.rows(&self.tables.events, Bound::Excluded(from), Bound::Excluded(to)).next_back();
-        let before = before.map(|row| row.key().map_err(|error| unreadable(format!("events of {channel}"), error)));
+        let before =
+            before.map(|row| row.key().map_err(|error| unreadable(format!("events of {channel}"), error)));
         Ok(before.transpose()?.and_then(|key| position_of(&key)).unwrap_or(floor))
     }
 
     /// The number of the channel's first event above `after`.
-    pub(super) fn first_seq(&self, channel: &ChannelName, after: Position) -> Result<Option<u64>, StoreError> {
+    pub(super) fn first_seq(
+        &self,
+        channel: &ChannelName,
+        after: Position,
+    ) -> Result<Option<u64>, StoreError> {
         let (from, to) = (event_key(channel, after), event_key(channel, Position::END));
-        let Some(row) = self.rows(&self.tables.events, Bound::Excluded(from), Bound::Included(to)).next() else {
+        let Some(row) = self.rows(&self.tables.events, Bound::Excluded(from), Bound::Included(to)).next()
+        else {
             return Ok(None);
         };
-        let (key, value) = row.into_inner().map_err(|error| unreadable(format!("events of {channel}"), error))?;
+        let (key, value) =
+            row.into_inner().map_err(|error| unreadable(format!("events of {channel}"), error))?;
         let position = position_of(&key).ok_or_else(|| damaged(format!("a key of {channel}")))?;
         self.stored(channel, position, &value, None).map(|event| Some(event.seq))
     }

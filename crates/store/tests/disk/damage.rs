@@ -1,0 +1,128 @@
+//! Rows that are not what was written: told in their place, never served and never passed over.
+
+use fjall::{Database, KeyspaceCreateOptions, PersistMode};
+use sosik_core::{
+    cursor::{Epoch, LogId, Position},
+    record,
+    store::{Followed, Store, StoreError, Stored},
+};
+use sosik_testkit::store_suite::{ALL, block_on, channel};
+
+use crate::kit::{Scratch, append, whole};
+
+/// Changes the rows of one table behind the log's back.
+fn tamper(scratch: &Scratch, table: &str, change: impl Fn(&[u8], &mut Vec<u8>) -> bool) {
+    let database = Database::builder(scratch.path().join("tables")).open().unwrap();
+    let table = database.keyspace(table, KeyspaceCreateOptions::default).unwrap();
+    let rows: Vec<_> = table.iter().map(|row| row.into_inner().unwrap()).collect();
+    for (key, value) in rows {
+        let mut value = value.to_vec();
+        if !change(&key, &mut value) {
+            table.remove(key).unwrap();
+        } else {
+            table.insert(key, value).unwrap();
+        }
+    }
+    database.persist(PersistMode::SyncAll).unwrap();
+}
+
+async fn five() -> (Scratch, Vec<Stored>) {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    for id in 0..5 {
+        append(&store, id, "room:a").await;
+    }
+    let events = whole(&store, "room:a").await.events;
+    (scratch, events)
+}
+
+fn is_third(key: &[u8]) -> bool {
+    key.ends_with(&[0, 0, 0, 0, 0, 0, 0, 3])
+}
+
+/// The third event of `found` is in its place and cannot be read as a record; the others are as they were.
+fn check(found: &[Stored], all: &[Stored]) {
+    assert_eq!(found.len(), 5);
+    for (found, written) in found.iter().zip(all) {
+        if written.seq != 3 {
+            assert_eq!(found, written);
+            continue;
+        }
+        let place = (found.position, found.seq, found.prev);
+        assert_eq!(place, (written.position, written.seq, written.prev));
+        assert!(record::decode(LogId::Disk, Epoch::new(1), found).is_err());
+    }
+}
+
+// Mutants: the checksum not compared -> a wrong number is served; damaged events left out of the page -> four.
+#[test]
+fn a_flipped_byte_of_an_event_is_told_in_its_place() {
+    block_on(async {
+        let (scratch, all) = five().await;
+        let bytes = all[2].body.len() + 21;
+        for at in (0..bytes).step_by(5) {
+            let flip = |key: &[u8], value: &mut Vec<u8>| {
+                if is_third(key) {
+                    value[at] ^= 0x40;
+                }
+                true
+            };
+            tamper(&scratch, "events", flip);
+            let store = scratch.open();
+            check(&whole(&store, "room:a").await.events, &all);
+            let range = store.range("room", Position::START, Position::END, ALL).await.unwrap();
+            check(&range.events, &all);
+            drop(store);
+            tamper(&scratch, "events", flip);
+        }
+        assert_eq!(whole(&scratch.open(), "room:a").await.events, all);
+    });
+}
+
+// Mutant: rows of the order without an event skipped -> four.
+#[test]
+fn an_event_that_is_missing_is_told_in_its_place() {
+    block_on(async {
+        let (scratch, all) = five().await;
+        tamper(&scratch, "events", |key, _| !is_third(key));
+        let store = scratch.open();
+        let range = store.range("room", Position::START, Position::END, ALL).await.unwrap();
+        check(&range.events, &all);
+    });
+}
+
+// Mutant: damaged rows of the order skipped -> the range and the follower pass the event in silence.
+#[test]
+fn a_damaged_order_is_an_error_that_names_its_position() {
+    block_on(async {
+        let (scratch, all) = five().await;
+        tamper(&scratch, "order", |key, value| {
+            if is_third(key) {
+                value[7] ^= 1;
+            }
+            true
+        });
+        let store = scratch.open();
+        let error = store.range("room", Position::START, Position::END, ALL).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Failed(why) if why.contains("position 3")), "{error}");
+        assert_eq!(store.follow(Position::START).next().await, Followed::Stalled);
+        assert_eq!(whole(&store, "room:a").await.events, all, "by its channel all is well");
+        append(&store, 9, "room:a").await;
+    });
+}
+
+#[test]
+fn a_damaged_record_is_an_error_that_names_its_channel() {
+    block_on(async {
+        let (scratch, _) = five().await;
+        tamper(&scratch, "channels", |_, value| {
+            value[9] ^= 1;
+            true
+        });
+        let store = scratch.open();
+        let error = store.channel(&channel("room:a")).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Failed(why) if why.contains("room:a")), "{error}");
+        assert!(store.namespace("room").await.is_err());
+        append(&store, 9, "room:b").await;
+    });
+}

@@ -1,0 +1,79 @@
+//! Directories, and appends in one line.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use sosik_core::{
+    cursor::{Epoch, Position},
+    store::{Batch, Entry, Page, Place, Placed, Store},
+};
+use sosik_store::{Disk, disk::OpenError};
+use sosik_testkit::store_suite::{ALL, channel, entry};
+
+/// A directory that goes with its owner.
+#[derive(Debug)]
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// A path at which nothing is yet.
+    pub(crate) fn new() -> Self {
+        let name = format!("sosik-disk-{}-{:016x}", std::process::id(), fastrand::u64(..));
+        Self(env::temp_dir().join(name))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Opens the log in it; a new one has a random epoch.
+    pub(crate) fn open(&self) -> Disk {
+        self.try_open().unwrap()
+    }
+
+    pub(crate) fn try_open(&self) -> Result<Disk, OpenError> {
+        Disk::open(&self.0, Epoch::new(fastrand::u64(..)))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// One entry behind what the channel holds; `First` below `mark` when it has no record.
+pub(crate) async fn next(store: &Disk, name: &str, mark: Position, data: &str, kept: bool) -> Entry {
+    let name = channel(name);
+    let place = match store.channel(&name).await.unwrap() {
+        Some(head) => Place::After { seq: head.seq + 1, prev: head.position },
+        None => Place::First { prev: mark },
+    };
+    entry(&name, place, data, kept)
+}
+
+/// Appends one event as a batch of its own.
+pub(crate) async fn append(store: &Disk, id: u128, name: &str) -> Placed {
+    let entries = vec![next(store, name, Position::START, &format!("{id}"), true).await];
+    store.append(Batch { id, entries }).await.unwrap().placed[0]
+}
+
+/// All that is left of a channel.
+pub(crate) async fn whole(store: &Disk, name: &str) -> Page {
+    store.page(&channel(name), Position::START, Position::END, ALL).await.unwrap()
+}
+
+/// This test program once more, running `test` alone with `directory` to work in.
+pub(crate) fn child(mut program: Command, test: &str, directory: &Path) -> Command {
+    program.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(CHILD, directory);
+    program
+}
+
+/// The directory to work in, when this process is a child.
+pub(crate) fn child_directory() -> Option<PathBuf> {
+    env::var_os(CHILD).map(PathBuf::from)
+}
+
+const CHILD: &str = "SOSIK_DISK_TEST_DIRECTORY";

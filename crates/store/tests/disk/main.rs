@@ -1,0 +1,31 @@
+//! The disk engine under the suite of all engines, and what it promises beyond it.
+#![allow(clippy::unwrap_used)]
+
+mod crash;
+mod damage;
+mod directory;
+mod kit;
+mod reopen;
+
+use std::{cell::RefCell, sync::Arc};
+
+use sosik_core::store::Store;
+
+use self::kit::Scratch;
+
+thread_local! {
+    /// Directories of the stores of one test; they go with its thread.
+    static HELD: RefCell<Vec<Scratch>> = const { RefCell::new(Vec::new()) };
+}
+
+fn fresh(_seed: u64) -> Arc<dyn Store> {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    HELD.with_borrow_mut(|held| held.push(scratch));
+    Arc::new(store)
+}
+
+// Mutants: an event not written to the order; the events of a page taken at once instead of up to the head -> cases fail.
+mod suite {
+    sosik_testkit::store_suite!(super::fresh, seeds = 20);
+}
