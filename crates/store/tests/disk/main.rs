@@ -6,6 +6,7 @@ mod damage;
 mod directory;
 mod kit;
 mod reopen;
+mod sync;
 
 use std::{cell::RefCell, sync::Arc};
 

@@ -1,10 +1,13 @@
 //! What a log says after it was closed and opened again.
 
+use std::collections::HashMap;
+
 use sosik_core::{
     cursor::{Epoch, Position},
     event::Draft,
+    name::ChannelName,
     record,
-    store::{AppendError, Appended, Batch, Followed, Level, Opened, Place, Store},
+    store::{AppendError, Appended, Batch, Change, Followed, Level, Opened, Place, Store},
 };
 use sosik_store::{Disk, disk::BATCHES_HELD_MAX};
 use sosik_testkit::store_suite::{ALL, Listener, block_on, channel, entry};
@@ -159,5 +162,54 @@ fn no_reader_sees_events_taken_away_before_their_mark() {
             }
         };
         tokio::join!(trims, reads);
+    });
+}
+
+// Mutant: a page that was read before a trim told as it is -> events are told behind their end.
+#[test]
+fn a_follower_that_reads_the_disk_hears_of_every_removal_before_the_events_around_it() {
+    block_on(async {
+        let scratch = Scratch::new();
+        let store = scratch.open();
+        let names: Vec<_> = (0..20).map(|number| format!("match:{number}")).collect();
+        for (id, name) in names.iter().enumerate() {
+            let mut entries = vec![next(&store, name, Position::START, "", true).await];
+            entries.extend((0..199).map(|i| entry(&channel(name), Place::Behind(i), "", true)));
+            store.append(Batch { id: id as u128, entries }).await.unwrap();
+        }
+        let all = store.range("match", Position::START, Position::END, ALL).await.unwrap().events;
+        drop(store);
+        let store = scratch.open();
+        let mut listener = Listener::new(&store, Position::START, Default::default());
+        let mut trims = names.iter().rev().map(|name| (channel(name), fastrand::usize(..200)));
+        let last = all[all.len() - 1].position;
+        while listener.head < last {
+            // Begins to read; what happens now is younger than the page.
+            listener.glance().await;
+            if let Some((name, at)) = trims.next() {
+                let page = store.page(&name, Position::START, Position::END, ALL).await.unwrap();
+                store.trim(&name, page.events[at].position).await.unwrap();
+                if at % 3 == 0 {
+                    store.forget(&name).await.unwrap();
+                }
+            }
+            listener.hear().await;
+            for event in all.iter().filter(|event| event.position <= listener.head) {
+                let known = listener.events().any(|told| told == event)
+                    || listener.knows_gone(&event.channel, event.position);
+                assert!(known, "the head {:?} passed {event:?} in silence", listener.head);
+            }
+        }
+        let mut ends: HashMap<ChannelName, Position> = HashMap::new();
+        for change in &listener.changes {
+            match change {
+                Change::Event(event) => {
+                    assert!(ends.get(&event.channel).is_none_or(|end| event.position > *end))
+                }
+                Change::Trimmed { channel, to: end, .. } | Change::Forgotten { channel, mark: end } => {
+                    ends.insert(channel.clone(), *end);
+                }
+            }
+        }
     });
 }

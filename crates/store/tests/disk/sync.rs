@@ -1,0 +1,120 @@
+//! Syncs, seen from outside: `kill -9` cannot show them, because the system keeps what was written. Needs `strace`.
+
+use std::{
+    env, fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use sosik_core::{
+    cursor::Position,
+    store::{AppendError, Batch, Place, Store, StoreError},
+};
+use sosik_store::Disk;
+use sosik_testkit::store_suite::{Listener, block_on, channel, entry};
+
+use crate::kit::{Scratch, append, child, child_directory, next, whole};
+
+/// Runs `test` in a child under strace with `options`; answers what it said, and the calls it made.
+fn traced(scratch: &Scratch, test: &str, options: &[&str]) -> (String, Vec<String>) {
+    let log = Scratch::new();
+    fs::create_dir(log.path()).unwrap();
+    let trace = log.path().join("trace");
+    let mut program = Command::new("strace");
+    program.args(["-f", "-y", "-e", "trace=write,fsync,fdatasync", "-o"]).arg(&trace).args(options);
+    program.arg(env::current_exe().unwrap());
+    let mut program = child(program, test, scratch.path());
+    let ran = program.stderr(Stdio::inherit()).output();
+    let ran = ran.expect("strace is installed (apt-get install strace)");
+    let said = String::from_utf8(ran.stdout).unwrap();
+    assert!(ran.status.success(), "{said}");
+    (said, fs::read_to_string(&trace).unwrap().lines().map(str::to_owned).collect())
+}
+
+// Mutants: the answer sent before the commit; a commit without a sync; the sync before the write; one sync for each
+// table -> all fail.
+#[test]
+fn each_append_is_acknowledged_after_one_sync_that_began_after_its_write() {
+    let scratch = Scratch::new();
+    let (_, calls) = traced(&scratch, "sync::appends_one_by_one", &[]);
+    let acks: Vec<_> = (0..calls.len()).filter(|&at| calls[at].contains("\"ack ")).collect();
+    assert_eq!(acks.len(), APPENDS, "{calls:#?}");
+    for pair in acks.windows(2) {
+        let between = &calls[pair[0]..pair[1]];
+        let at = |what: fn(&str) -> bool| between.iter().rposition(|call| what(call));
+        let written = at(|call| call.contains("write(") && call.contains(".jnl>")).unwrap();
+        let began = at(|call| call.contains("sync(") && call.contains(".jnl>")).expect("no sync");
+        let ended = at(|call| call.contains("sync") && call.ends_with("= 0")).expect("no end of the sync");
+        assert!(written < began && began <= ended, "{between:#?}");
+        let syncs = between.iter().filter(|call| call.contains("sync(")).count();
+        assert_eq!(syncs, 1, "{between:#?}");
+    }
+}
+
+/// Not a test of its own: a child of the one above.
+#[test]
+fn appends_one_by_one() {
+    let Some(directory) = child_directory() else { return };
+    block_on(async {
+        let store = open(&directory);
+        for id in 0..APPENDS {
+            let position = append(&store, id as u128, "room:a").await.position;
+            say(&format!("ack {}", position.number()));
+        }
+    });
+}
+
+// Mutants: the head moved before the commit -> the follower tells the event that failed; a failed sync answered as success;
+// the failure forgotten, so that a later append succeeds -> all fail.
+#[test]
+fn a_failed_sync_is_final_and_shows_nothing_of_what_it_covered() {
+    let scratch = Scratch::new();
+    // Counted per thread: the writer's own syncs.
+    let inject = format!("inject=fdatasync:error=EIO:when={}+", SYNCED + 1);
+    let (said, calls) = traced(&scratch, "sync::appends_until_a_sync_fails", &["-e", &inject]);
+    assert!(said.contains("as it should be"), "{said}");
+    assert!(calls.iter().any(|call| call.contains("(INJECTED)")));
+}
+
+/// Not a test of its own: a child of the one above.
+#[test]
+fn appends_until_a_sync_fails() {
+    let Some(directory) = child_directory() else { return };
+    block_on(async {
+        let store = open(&directory);
+        let mut listener = Listener::new(&store, Position::START, Default::default());
+        let mut last = Position::START;
+        for id in 0..SYNCED as u128 {
+            last = append(&store, id, "room:a").await.position;
+        }
+        listener.until(last).await;
+        let late = [next(&store, "room:a", last, "late", true).await];
+        let waiting = entry(&channel("room:new"), Place::First { prev: Position::START }, "", true);
+        for entries in [late.to_vec(), vec![waiting], late.to_vec()] {
+            let answer = store.append(Batch { id: fastrand::u128(..), entries }).await;
+            assert_eq!(answer, Err(AppendError::Failed));
+        }
+        let error = store.trim(&channel("room:a"), last).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Failed(why) if why.contains("sync")), "{error}");
+        assert!(store.forget(&channel("room:a")).await.is_err());
+        assert_eq!(whole(&store, "room:a").await.events.len(), SYNCED);
+        assert_eq!(store.channel(&channel("room:new")).await, Ok(None));
+        assert_eq!(Store::open(&store).await.unwrap().head, last);
+        assert_eq!(store.given(), Some(last));
+        assert!(!listener.glance().await, "something was told");
+        say("as it should be");
+    });
+}
+
+fn open(directory: &Path) -> Disk {
+    Disk::open(directory, sosik_core::Epoch::new(fastrand::u64(..))).unwrap()
+}
+
+/// By one write of its own, so that it is one call in the trace.
+fn say(line: &str) {
+    std::io::stdout().lock().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+const APPENDS: usize = 30;
+const SYNCED: usize = 4;
