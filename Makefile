@@ -22,7 +22,7 @@ PROOF_SEEDS ?= 5000
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/' | expand -t 16
 	@echo
-	@echo 'make test and make proof need chromium, nginx, nc (OpenBSD), curl, node with npm, python3 with venv.'
+	@echo 'make test and make proof need chromium, nginx, nc (OpenBSD), curl, node with npm, python3 with venv, strace.'
 	@echo 'As root on Debian the missing ones are installed with apt-get; otherwise the missing ones are named'
 	@echo 'and the run fails: nothing is skipped. The npm packages of tests/foreign/ go to its node_modules,'
 	@echo 'the Python packages to .cache/venv. cargo-nextest is used when present, else cargo test.'

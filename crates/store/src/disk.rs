@@ -299,12 +299,16 @@ fn find(tables: &Tables) -> Result<Found, StoreError> {
     let view = tables.view();
     let missing = |what: &str| StoreError::Failed(format!("{what} is missing"));
     let identity = view.value(&tables.meta, IDENTITY, || "the identity".into())?;
-    let tail = view.value(&tables.meta, TAIL, || "the tail".into())?;
+    let tail: Option<Tail> = view.value(&tables.meta, TAIL, || "the tail".into())?;
     let mut stored = Vec::new();
     for row in view.rows_with(&tables.meta, &[BATCH]) {
         let (key, value) = row.into_inner().map_err(|error| unreadable("a recent batch".into(), error))?;
         let batch = BatchValue::unseal(&key, &value).map_err(|_| tables::damaged("a recent batch".into()))?;
         stored.push(batch);
+    }
+    let beyond = view.last_in_order()?.is_some_and(|last| last > tail.unwrap_or_default().head);
+    if beyond {
+        return Err(StoreError::Failed("the order goes on behind the end of the log".into()));
     }
     stored.sort_by_key(|batch| batch.number);
     let mut batches = Batches::default();
@@ -319,6 +323,8 @@ fn find(tables: &Tables) -> Result<Found, StoreError> {
 
 /// Writes that wait at most; more are refused. A core has one append and some trims under way.
 pub const WRITES_QUEUED_MAX: usize = 1_024;
+/// Reads that wait at most; more are answered [`StoreError::Unavailable`]. Costs some words each.
+pub const READS_QUEUED_MAX: usize = 4_096;
 /// Events of one commit, beyond which the next job waits for the next one.
 const GROUP_EVENTS_MAX: usize = 10_000;
 /// Bytes of one commit, beyond which the next job waits for the next one: 8 MiB.

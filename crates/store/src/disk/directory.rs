@@ -63,7 +63,11 @@ impl Directory {
         let at = |source| refused(path, source);
         if !path.try_exists().map_err(at)? {
             DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at)?;
-            sync(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+            sync(
+                path.parent()
+                    .filter(|parent| !parent.as_os_str().is_empty())
+                    .unwrap_or_else(|| Path::new(".")),
+            )?;
         }
         if marker(path)?.is_none() && !is_bare(path).map_err(at)? {
             return Err(OpenError::Foreign(path.into()));

@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        mpsc::{self, Receiver, Sender},
+        mpsc::{self, Receiver, SyncSender, TrySendError},
     },
 };
 
@@ -12,21 +12,21 @@ use parking_lot::Mutex;
 use sosik_core::store::{Answer, StoreError};
 use tokio::sync::oneshot;
 
-use super::shelf::Shelf;
+use super::{READS_QUEUED_MAX, shelf::Shelf};
 
-/// A read, to be run on whichever thread is free. What waits is bounded by those who wait for it.
+/// A read, to be run on whichever thread is free.
 pub(super) type Read = Box<dyn FnOnce(&Shelf) + Send>;
 
 /// The way to the readers.
 #[derive(Clone)]
-pub(super) struct Readers(Sender<Read>);
+pub(super) struct Readers(SyncSender<Read>);
 
 /// What a reader thread takes from.
 pub(super) type Reads = Arc<Mutex<Receiver<Read>>>;
 
 impl Readers {
     pub(super) fn new() -> (Self, Reads) {
-        let (sender, reads) = mpsc::channel();
+        let (sender, reads) = mpsc::sync_channel(READS_QUEUED_MAX);
         (Self(sender), Arc::new(Mutex::new(reads)))
     }
 
@@ -50,9 +50,11 @@ impl Readers {
                 let _ = reply.send(read(shelf));
             }
         });
-        // Without a thread left the reply is dropped with the job, and the answer says so.
-        let _ = self.0.send(job);
-        answer
+        match self.0.try_send(job) {
+            Err(TrySendError::Full(_)) => full(),
+            // Without a thread left the reply is dropped with the job, and the answer says so.
+            Ok(()) | Err(TrySendError::Disconnected(_)) => answer,
+        }
     }
 }
 
@@ -68,4 +70,11 @@ pub(super) fn run(shelf: &Shelf, reads: &Reads) {
 
 fn ended() -> StoreError {
     StoreError::Failed("a read ended without an answer".into())
+}
+
+/// An answer that says to ask again.
+fn full<T>() -> oneshot::Receiver<Result<T, StoreError>> {
+    let (reply, answer) = oneshot::channel();
+    let _ = reply.send(Err(StoreError::Unavailable));
+    answer
 }

@@ -62,7 +62,7 @@ impl<'a> Stage<'a> {
 
     /// Places all of `batch` or nothing. `before` are the batches of earlier commits.
     pub(super) fn append(&mut self, batch: Batch, before: &Batches) -> Result<Vec<Placed>, StageError> {
-        let stored = before.placed(batch.id).or(self.batches.get(&batch.id).map(|placed| &**placed));
+        let stored = before.placed(batch.id).or_else(|| self.batches.get(&batch.id).map(|placed| &**placed));
         if let Some(placed) = stored {
             return Err(StageError::Duplicate(placed.to_vec()));
         }

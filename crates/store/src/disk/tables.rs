@@ -157,6 +157,14 @@ impl View<'_> {
         Ok(before.transpose()?.and_then(|key| position_of(&key)).unwrap_or(floor))
     }
 
+    /// The position of the last row of the order.
+    pub(super) fn last_in_order(&self) -> Result<Option<Position>, StoreError> {
+        let what = || "the end of the order".to_owned();
+        let Some(row) = self.snapshot.last_key_value(&self.tables.order) else { return Ok(None) };
+        let key = row.key().map_err(|error| unreadable(what(), error))?;
+        position_of(&key).map(Some).ok_or_else(|| damaged(what()))
+    }
+
     /// The number of the channel's first event above `after`.
     pub(super) fn first_seq(
         &self,

@@ -1,22 +1,21 @@
 //! Rows that are not what was written: told in their place, never served and never passed over.
 
-use fjall::{Database, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use sosik_core::{
     cursor::{Epoch, LogId, Position},
     record,
-    store::{Followed, Store, StoreError, Stored},
+    store::{Batch, Followed, Store, StoreError, Stored},
 };
+use sosik_store::disk::OpenError;
 use sosik_testkit::store_suite::{ALL, block_on, channel};
 
-use crate::kit::{Scratch, append, whole};
+use crate::kit::{Scratch, append, next, whole};
 
 /// Changes the rows of one table behind the log's back.
 fn tamper(scratch: &Scratch, table: &str, change: impl Fn(&[u8], &mut Vec<u8>) -> bool) {
-    let database = Database::builder(scratch.path().join("tables")).open().unwrap();
-    let table = database.keyspace(table, KeyspaceCreateOptions::default).unwrap();
-    let rows: Vec<_> = table.iter().map(|row| row.into_inner().unwrap()).collect();
-    for (key, value) in rows {
-        let mut value = value.to_vec();
+    let rows = rows(scratch, table);
+    let (database, table) = table_of(scratch, table);
+    for (key, mut value) in rows {
         if !change(&key, &mut value) {
             table.remove(key).unwrap();
         } else {
@@ -125,4 +124,60 @@ fn a_damaged_record_is_an_error_that_names_its_channel() {
         assert!(store.namespace("room").await.is_err());
         append(&store, 9, "room:b").await;
     });
+}
+
+// Mutant: a record that does not know where its life began -> the rows of the earlier one are read again.
+#[test]
+fn events_of_an_earlier_life_that_a_crash_has_left_are_not_read() {
+    block_on(async {
+        let (scratch, all) = five().await;
+        let (events, order) = (rows(&scratch, "events"), rows(&scratch, "order"));
+        let store = scratch.open();
+        let mark = store.forget(&channel("room:a")).await.unwrap();
+        let again = next(&store, "room:a", mark, "", true).await;
+        let last = store.append(Batch { id: 9, entries: vec![again] }).await.unwrap().placed[0].position;
+        drop(store);
+        for (table, left) in [("events", events), ("order", order)] {
+            let (database, table) = table_of(&scratch, table);
+            left.into_iter().for_each(|(key, value)| table.insert(key, value).unwrap());
+            database.persist(PersistMode::SyncAll).unwrap();
+        }
+        let store = scratch.open();
+        let page = whole(&store, "room:a").await;
+        assert_eq!((page.events.len(), page.events[0].position, page.events[0].prev), (1, last, mark));
+        assert_eq!(all.len(), 5);
+        let range = store.range("room", Position::START, Position::END, ALL).await.unwrap();
+        assert_eq!(range.events, page.events);
+        assert_eq!(store.before(&channel("room:a"), Position::END, ALL).await.unwrap().events, page.events);
+    });
+}
+
+// Mutant: opened as it is -> the next event is written over one that was acknowledged.
+#[test]
+fn a_log_that_has_lost_its_end_is_refused() {
+    block_on(async {
+        let (scratch, _) = five().await;
+        let meta = rows(&scratch, "meta");
+        append(&scratch.open(), 9, "room:a").await;
+        tamper(&scratch, "meta", |key, value| {
+            if let Some((_, old)) = meta.iter().find(|(own, _)| own == key) {
+                value.clone_from(old);
+            }
+            true
+        });
+        let error = scratch.try_open().unwrap_err();
+        assert!(matches!(&error, OpenError::Damaged { why, .. } if why.contains("order")), "{error}");
+    });
+}
+
+fn table_of(scratch: &Scratch, table: &str) -> (Database, Keyspace) {
+    let database = Database::builder(scratch.path().join("tables")).open().unwrap();
+    let table = database.keyspace(table, KeyspaceCreateOptions::default).unwrap();
+    (database, table)
+}
+
+fn rows(scratch: &Scratch, table: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let (_database, table) = table_of(scratch, table);
+    let rows = table.iter().map(|row| row.into_inner().unwrap());
+    rows.map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
 }

@@ -66,7 +66,8 @@ fn appends_one_by_one() {
 }
 
 // Mutants: the head moved before the commit -> the follower tells the event that failed; a failed sync answered as success;
-// the failure forgotten, so that a later append succeeds -> all fail.
+// the failure forgotten, so that a later append succeeds; a
+// channel's record written by itself -> all fail.
 #[test]
 fn a_failed_sync_is_final_and_shows_nothing_of_what_it_covered() {
     let scratch = Scratch::new();
@@ -99,6 +100,8 @@ fn appends_until_a_sync_fails() {
         assert!(matches!(&error, StoreError::Failed(why) if why.contains("sync")), "{error}");
         assert!(store.forget(&channel("room:a")).await.is_err());
         assert_eq!(whole(&store, "room:a").await.events.len(), SYNCED);
+        let head = store.channel(&channel("room:a")).await.unwrap().unwrap();
+        assert_eq!(head.position, last, "its record has gone on");
         assert_eq!(store.channel(&channel("room:new")).await, Ok(None));
         assert_eq!(Store::open(&store).await.unwrap().head, last);
         assert_eq!(store.given(), Some(last));
