@@ -24,8 +24,8 @@ struct Said {
     seq: u64,
 }
 
-// Mutants: the acknowledgement sent, or the head moved, before the commit -> acknowledged events are missing after some
-// kill; the order or the record written by a batch of its own -> they differ.
+// Mutants: the acknowledgement sent before the commit -> acknowledged events are missing; the tail not written; batches
+// forgotten at the start -> all fail.
 #[test]
 fn every_acknowledged_append_is_in_its_place_after_kill_9() {
     let scratch = Scratch::new();

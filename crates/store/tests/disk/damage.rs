@@ -126,7 +126,8 @@ fn a_damaged_record_is_an_error_that_names_its_channel() {
     });
 }
 
-// Mutant: a record that does not know where its life began -> the rows of the earlier one are read again.
+// Mutants: a record that does not know where its life began -> the rows of the earlier one are read again; the list of
+// removals not read at the start -> they stay on the disk for ever.
 #[test]
 fn events_of_an_earlier_life_that_a_crash_has_left_are_not_read() {
     block_on(async {
@@ -149,6 +150,15 @@ fn events_of_an_earlier_life_that_a_crash_has_left_are_not_read() {
         let range = store.range("room", Position::START, Position::END, ALL).await.unwrap();
         assert_eq!(range.events, page.events);
         assert_eq!(store.before(&channel("room:a"), Position::END, ALL).await.unwrap().events, page.events);
+        drop(store);
+        let (database, meta) = table_of(&scratch, "meta");
+        let listed = [&[2], "room:a".as_bytes(), &[0], &mark.number().to_be_bytes()].concat();
+        meta.insert(listed, []).unwrap();
+        database.persist(PersistMode::SyncAll).unwrap();
+        drop((database, meta));
+        append(&scratch.open(), 10, "room:a").await;
+        assert_eq!(rows(&scratch, "events").len(), 2, "what was left is not taken away");
+        assert_eq!(rows(&scratch, "order").len(), 2);
     });
 }
 

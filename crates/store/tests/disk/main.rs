@@ -26,7 +26,7 @@ fn fresh(_seed: u64) -> Arc<dyn Store> {
     Arc::new(store)
 }
 
-// Mutants: an event not written to the order; the events of a page taken at once instead of up to the head -> cases fail.
+// Mutant: an event not written to the order -> many cases fail.
 mod suite {
     sosik_testkit::store_suite!(super::fresh, seeds = 20);
 }

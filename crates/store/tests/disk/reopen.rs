@@ -14,7 +14,7 @@ use sosik_testkit::store_suite::{ALL, Listener, block_on, channel, entry};
 
 use crate::kit::{Scratch, append, next, whole};
 
-// Mutants: a new epoch at each open; the tail written without the time -> both fail.
+// Mutant: the tail written without the time -> fails.
 #[test]
 fn everything_is_there_again() {
     block_on(async {
@@ -106,8 +106,7 @@ fn a_follower_below_what_an_earlier_run_removed_is_behind() {
     });
 }
 
-// Mutant: the list of removals not read at the start -> the events stay on the disk for ever; they are hidden all the
-// same, which is what this shows by opening anew at once after each trim.
+// Opened anew at once, so that the events may still be there.
 #[test]
 fn what_is_marked_as_gone_stays_gone_while_it_is_taken_away() {
     block_on(async {

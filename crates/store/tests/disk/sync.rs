@@ -32,8 +32,7 @@ fn traced(scratch: &Scratch, test: &str, options: &[&str]) -> (String, Vec<Strin
     (said, fs::read_to_string(&trace).unwrap().lines().map(str::to_owned).collect())
 }
 
-// Mutants: the answer sent before the commit; a commit without a sync; the sync before the write; one sync for each
-// table -> all fail.
+// Mutants: the answer sent before the commit; a commit without a sync; a second sync -> all fail.
 #[test]
 fn each_append_is_acknowledged_after_one_sync_that_began_after_its_write() {
     let scratch = Scratch::new();
@@ -65,8 +64,7 @@ fn appends_one_by_one() {
     });
 }
 
-// Mutants: the head moved before the commit -> the follower tells the event that failed; a failed sync answered as success;
-// the failure forgotten, so that a later append succeeds; a
+// Mutants: the head moved before the commit; a failed sync answered as success; a commit visible before its sync; a
 // channel's record written by itself -> all fail.
 #[test]
 fn a_failed_sync_is_final_and_shows_nothing_of_what_it_covered() {
