@@ -95,6 +95,18 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut io: S) {
     let _ = tokio::time::timeout(Duration::from_millis(CLOSE_MS), drain).await;
 }
 
+/// What reading came to.
+enum Read {
+    /// One frame was run or refused; there may be more.
+    One,
+    /// Nothing more now: the socket will wake us, or something must go on first, or the client has sent its last byte.
+    Nothing,
+    /// The connection ends with this.
+    Fatal(Goodbye),
+    /// The connection has ended.
+    Closed,
+}
+
 struct Duplex<S, C> {
     hub: Arc<Hub>,
     caller: Caller,
@@ -126,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
                 return Poll::Pending;
             }
             let read = self.read(cx);
-            if let Poll::Ready(Some(Inbound::Closed)) = read {
+            if let Read::Closed = read {
                 return self.finish(cx);
             }
             let held_up = self.is_held_up();
@@ -137,11 +149,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
             };
             match read {
                 _ if self.ending.is_some() => {}
-                Poll::Ready(Some(Inbound::Fatal(goodbye))) => self.ending = Some(goodbye.frame()),
-                Poll::Ready(Some(_)) => {}
+                Read::Fatal(goodbye) => self.ending = Some(goodbye.frame()),
+                Read::One => {}
                 // The turn has made room: the socket was not asked, so nothing but this reads on.
-                Poll::Ready(None) | Poll::Pending if held_up && !self.is_held_up() => {}
-                Poll::Ready(None) | Poll::Pending => return self.rest(),
+                Read::Nothing if held_up && !self.is_held_up() => {}
+                Read::Nothing | Read::Closed => return self.rest(),
             }
         }
         cx.waker().wake_by_ref();
@@ -158,40 +170,40 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
         Poll::Pending
     }
 
-    /// Reads and runs one frame. `Ready(None)` when the client has sent its last byte.
-    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Inbound>> {
+    /// Reads and runs one frame.
+    fn read(&mut self, cx: &mut Context<'_>) -> Read {
         if !self.greeted && self.hub.clock.steady_ms() >= self.feed.due {
-            return Poll::Ready(Some(Inbound::Fatal(Goodbye::BadRequest)));
+            return Read::Fatal(Goodbye::BadRequest);
         }
         if let Some(frame) = self.waiting.take() {
             self.run(frame);
         }
         loop {
             if self.hub.is_draining() || self.is_held_up() {
-                return Poll::Pending;
+                return Read::Nothing;
             }
             let mut control = Vec::new();
             let next = self.codec.next(&mut control);
             control.into_iter().for_each(|pieces| self.feed.push_pieces(pieces));
             match next {
-                Some(Inbound::Frame(text)) => return Poll::Ready(self.accept(&text)),
+                Some(Inbound::Frame(text)) => return self.accept(&text),
                 Some(Inbound::Bad(refused)) => {
-                    let frame = uplink::refuse(&self.hub, refused.clone());
-                    self.feed.push(&frame);
-                    return Poll::Ready(Some(Inbound::Bad(refused)));
+                    self.refuse(refused);
+                    return Read::One;
                 }
-                Some(end) => return Poll::Ready(Some(end)),
-                None if self.input_ended => return Poll::Ready(None),
+                Some(Inbound::Fatal(goodbye)) => return Read::Fatal(goodbye),
+                Some(Inbound::Closed) => return Read::Closed,
+                None if self.input_ended => return Read::Nothing,
                 None => {}
             }
             let mut scratch = [0; READ_BYTES];
             let mut buffer = ReadBuf::new(&mut scratch);
             match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return Read::Nothing,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.codec.feed(buffer.filled()),
                 Poll::Ready(Ok(())) => self.input_ended = true,
                 // A reset ends both ways: nobody listens any more, and no heartbeat has to find that out.
-                Poll::Ready(Err(_)) => return Poll::Ready(Some(Inbound::Closed)),
+                Poll::Ready(Err(_)) => return Read::Closed,
             }
         }
     }
@@ -207,13 +219,13 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
     }
 
     /// A frame's text, in order of arrival.
-    fn accept(&mut self, text: &str) -> Option<Inbound> {
+    fn accept(&mut self, text: &str) -> Read {
         match Up::parse(text) {
             Ok(Up::Hello(hello)) if !self.greeted => self.greet(hello),
             Ok(Up::Hello(_)) => {
                 self.refuse(Refused::by_core(None, &Error::Request("hello was said already")))
             }
-            Ok(_) if !self.greeted => return Some(Inbound::Fatal(Goodbye::BadRequest)),
+            Ok(_) if !self.greeted => return Read::Fatal(Goodbye::BadRequest),
             Ok(frame) => self.run(frame),
             Err(refused) if self.greeted => self.refuse(refused),
             Err(refused) => {
@@ -222,10 +234,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
                     _ => Goodbye::BadRequest,
                 };
                 self.refuse(refused);
-                return Some(Inbound::Fatal(goodbye));
+                return Read::Fatal(goodbye);
             }
         }
-        Some(Inbound::Frame(String::new()))
+        Read::One
     }
 
     fn greet(&mut self, hello: Hello) {
