@@ -47,9 +47,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             carrier.name(),
             text("bytes_per_idle_connection"),
             text("server_us_per_delivery"),
-            row["deliveries"],
-            row["lost"],
-            row["repeated"],
+            row["deliveries"].to_string(),
+            row["lost"].to_string(),
+            row["repeated"].to_string(),
             text("others_cpu_percent"),
         );
         rows.push(row);
