@@ -5,7 +5,7 @@ mod counted;
 use std::{borrow::Cow, collections::VecDeque, future::poll_fn, sync::Arc, task::Poll};
 
 use futures_util::{SinkExt, StreamExt};
-use http::{StatusCode, Uri, header};
+use http::{StatusCode, Uri};
 use sosik_wire::{
     Down, Goodbye, GoodbyeFrame, TransportName, Up, binary,
     decode::{self, FRAME_BYTES_MAX},
@@ -53,13 +53,10 @@ impl Carrier for WebSocket {
             .read_buffer_size(READ_BYTES)
             .max_message_size(Some(FRAME_BYTES_MAX))
             .max_frame_size(Some(FRAME_BYTES_MAX));
-        let (socket, response) = client_async_with_config(request, Counted::new(socket), Some(config))
+        // It refuses an answer that does not choose this protocol.
+        let (socket, _) = client_async_with_config(request, Counted::new(socket), Some(config))
             .await
             .map_err(|error| refused(&error))?;
-        let spoken = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
-        if spoken.is_none_or(|spoken| spoken != protocol) {
-            return Err(Error::Unexpected(format!("it does not speak {protocol} over WebSocket")));
-        }
         let mut own = Self { socket, came: VecDeque::new(), format: to.format };
         for up in two_way::greeting(&to, &ask) {
             own.send(&up).await?;
@@ -171,9 +168,10 @@ mod tests {
         #[allow(clippy::result_large_err, reason = "the signature is tungstenite's")]
         let choose = |_: &tungstenite::handshake::server::Request,
                       mut response: tungstenite::handshake::server::Response| {
-            response
-                .headers_mut()
-                .insert(header::SEC_WEBSOCKET_PROTOCOL, http::HeaderValue::from_static("sosik.v1.json"));
+            response.headers_mut().insert(
+                http::header::SEC_WEBSOCKET_PROTOCOL,
+                http::HeaderValue::from_static("sosik.v1.json"),
+            );
             Ok(response)
         };
         let accept = async {

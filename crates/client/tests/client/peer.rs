@@ -119,6 +119,11 @@ impl Peer {
         (read_request(&mut socket).await.unwrap(), socket)
     }
 
+    /// The next HTTP connection, before anything of it was read.
+    pub(crate) async fn request_unread(&self) -> TcpStream {
+        within(self.http.accept()).await.unwrap().0
+    }
+
     /// Whether another HTTP connection waits to be accepted.
     pub(crate) fn is_asked(&self) -> bool {
         self.http.accept().now_or_never().is_some()

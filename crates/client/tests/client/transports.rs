@@ -191,7 +191,21 @@ async fn an_answer_of_another_type_is_an_interruption_that_names_it() {
     }
 }
 
-// Mutant: the subprotocol not looked at -> frames of some other protocol are decoded.
+// Mutant: the request without a subprotocol -> frames of some other protocol would be decoded.
+#[tokio::test]
+async fn a_server_that_chooses_no_protocol_of_ours_is_an_interruption() {
+    let peer = Peer::start().await;
+    let mut following = peer.client().follow(SET, Start::Now, Transport::WebSocket, GapPolicy::Tell).unwrap();
+    let play = async {
+        let socket = peer.request_unread().await;
+        // It switches, and names no protocol.
+        within(tokio_tungstenite::accept_async(socket)).await.unwrap()
+    };
+    let (_open, delivery) = tokio::join!(play, within(following.next()));
+    let Delivery::Interrupted(told) = delivery.unwrap() else { panic!("it was taken") };
+    assert!(told.error.to_string().to_lowercase().contains("protocol"), "{}", told.error);
+}
+
 #[tokio::test]
 async fn a_server_that_does_not_switch_is_an_interruption() {
     let peer = Peer::start().await;
