@@ -182,7 +182,7 @@ async fn what_was_sent_before_a_fin_arrives_while_the_peer_still_sends() {
     assert!(got == news, "{} of {} bytes", got.len(), news.len());
 }
 
-// Mutant: subscribing to cuts in the connection's own task -> may miss it and fails.
+// Mutant: `cut_all` doing nothing -> fails.
 #[tokio::test]
 async fn cut_all_means_every_running_connection_and_no_later_one() {
     let (listener, proxy) = scripted().await;

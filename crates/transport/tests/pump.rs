@@ -67,7 +67,7 @@ fn drain(reader: &mut Reader, room: usize) -> (String, Tally) {
 }
 
 // Mutant: the rest of a half-written frame dropped in `write_page` -> lines are torn.
-// Mutant: `took` with one item fewer -> the half-written event comes twice.
+// Mutant: `took` with one item fewer -> it begins the same frame again and never ends.
 #[tokio::test]
 async fn a_peer_that_takes_any_number_of_bytes_gets_every_frame_whole_and_once() {
     let node = node(1).await;
