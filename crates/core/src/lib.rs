@@ -9,6 +9,7 @@ pub mod cursor;
 pub mod error;
 pub mod event;
 mod fetch;
+pub mod figures;
 pub mod grant;
 mod half;
 pub mod herald;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     cursor::{Epoch, Position},
+    figures::StoreFigures,
     name::ChannelName,
 };
 
@@ -86,6 +87,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// The last position given so far, if this store is alone: a cursor above it cannot be honest. `None` when another
     /// node may be ahead.
     fn given(&self) -> Option<Position>;
+
+    /// The store's own figures: cheap, never waits for the disk.
+    fn figures(&self) -> StoreFigures {
+        StoreFigures::default()
+    }
 }
 
 /// What follows a position in a store, as it comes.

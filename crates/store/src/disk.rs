@@ -3,6 +3,7 @@
 mod directory;
 mod follower;
 mod layout;
+mod options;
 mod read;
 mod readers;
 mod removal;
@@ -34,7 +35,7 @@ use sosik_core::{
 };
 use tokio::sync::{oneshot, watch};
 
-pub use self::directory::OpenError;
+pub use self::{directory::OpenError, options::DiskOptions};
 use self::{
     directory::{Directory, FORMAT, refused},
     follower::Follower,
@@ -73,11 +74,11 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Opens the log in `path`, or makes one there if the directory is missing or empty; then its epoch is `fresh`, which
-    /// must be random.
+    /// Opens the log in `path`, or makes one there if the directory is missing or empty; then its epoch is
+    /// [`DiskOptions::fresh`].
     ///
     /// Blocks until what the last run left is replayed. Errors: [`OpenError`].
-    pub fn open(path: &Path, fresh: Epoch) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, options: DiskOptions) -> Result<Self, OpenError> {
         let directory = Directory::open(path)?;
         let tables = Tables::open(&directory.tables()).map_err(|error| match error {
             fjall::Error::Io(source) => refused(path, source),
@@ -85,7 +86,7 @@ impl Disk {
         })?;
         let damaged = |why: String| OpenError::Damaged { path: path.into(), why };
         if directory.is_new {
-            create(&tables, fresh).map_err(|error| damaged(error.to_string()))?;
+            create(&tables, options.fresh).map_err(|error| damaged(error.to_string()))?;
             directory.finish()?;
         }
         let found = find(&tables).map_err(|error| damaged(error.to_string()))?;

@@ -15,7 +15,7 @@ use sosik_store::Disk;
 use sosik_testkit::store_suite::{ALL, block_on, channel, entry};
 use tokio::task::JoinSet;
 
-use crate::kit::{Scratch, child, child_directory, next, whole};
+use crate::kit::{Scratch, child, child_directory, next, options, whole};
 
 /// What a child said before it was killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +117,7 @@ async fn check(
 #[test]
 fn appends_until_it_is_killed() {
     let Some(directory) = child_directory() else { return };
-    let store = Disk::open(&directory, sosik_core::Epoch::new(fastrand::u64(..))).unwrap();
+    let store = Disk::open(&directory, options()).unwrap();
     let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     threads.block_on(async {
         let mut writers = JoinSet::new();

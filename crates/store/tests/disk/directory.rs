@@ -8,7 +8,7 @@ use std::{
 use sosik_store::disk::OpenError;
 use sosik_testkit::store_suite::block_on;
 
-use crate::kit::{Scratch, append, whole};
+use crate::kit::{Scratch, append, options, whole};
 
 // Mutant: no lock of our own -> the second open answers late and in the engine's words.
 #[test]
@@ -101,7 +101,7 @@ fn a_directory_that_cannot_be_written_is_told_so() {
     // The superuser may write everywhere, except where there is nothing to write to.
     let writable = fs::write(scratch.path().join("lock"), "").is_ok();
     let error = match writable {
-        true => sosik_store::Disk::open("/proc/sys/sosik".as_ref(), sosik_core::Epoch::new(1)).unwrap_err(),
+        true => sosik_store::Disk::open("/proc/sys/sosik".as_ref(), options()).unwrap_err(),
         false => scratch.try_open().unwrap_err(),
     };
     fs::set_permissions(scratch.path(), Permissions::from_mode(0o700)).unwrap();

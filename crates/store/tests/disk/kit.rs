@@ -10,7 +10,10 @@ use sosik_core::{
     cursor::{Epoch, Position},
     store::{Batch, Entry, Page, Place, Placed, Store},
 };
-use sosik_store::{Disk, disk::OpenError};
+use sosik_store::{
+    Disk,
+    disk::{DiskOptions, OpenError},
+};
 use sosik_testkit::store_suite::{ALL, channel, entry};
 
 /// A directory that goes with its owner.
@@ -34,7 +37,7 @@ impl Scratch {
     }
 
     pub(crate) fn try_open(&self) -> Result<Disk, OpenError> {
-        Disk::open(&self.0, Epoch::new(fastrand::u64(..)))
+        Disk::open(&self.0, options())
     }
 }
 
@@ -42,6 +45,11 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// As in production, with a random epoch.
+pub(crate) fn options() -> DiskOptions {
+    DiskOptions::new(Epoch::new(fastrand::u64(..)))
 }
 
 /// One entry behind what the channel holds; `First` below `mark` when it has no record.

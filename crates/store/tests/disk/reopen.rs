@@ -9,7 +9,10 @@ use sosik_core::{
     record,
     store::{AppendError, Appended, Batch, Change, Followed, Level, Opened, Place, Store},
 };
-use sosik_store::{Disk, disk::BATCHES_HELD_MAX};
+use sosik_store::{
+    Disk,
+    disk::{BATCHES_HELD_MAX, DiskOptions},
+};
 use sosik_testkit::store_suite::{ALL, Listener, block_on, channel, entry};
 
 use crate::kit::{Scratch, append, next, whole};
@@ -19,7 +22,7 @@ use crate::kit::{Scratch, append, next, whole};
 fn everything_is_there_again() {
     block_on(async {
         let scratch = Scratch::new();
-        let store = Disk::open(scratch.path(), Epoch::new(7)).unwrap();
+        let store = Disk::open(scratch.path(), DiskOptions::new(Epoch::new(7))).unwrap();
         let base = Position::START;
         let fresh = Opened { epoch: Epoch::new(7), base, head: base, level: Level::Synced, last_time: 0 };
         assert_eq!(Store::open(&store).await.unwrap(), fresh);

@@ -14,7 +14,7 @@ use sosik_core::{
 use sosik_store::Disk;
 use sosik_testkit::store_suite::{Listener, block_on, channel, entry};
 
-use crate::kit::{Scratch, append, child, child_directory, next, whole};
+use crate::kit::{Scratch, append, child, child_directory, next, options, whole};
 
 /// Runs `test` in a child under strace with `options`; answers what it said, and the calls it made.
 fn traced(scratch: &Scratch, test: &str, options: &[&str]) -> (String, Vec<String>) {
@@ -109,7 +109,7 @@ fn appends_until_a_sync_fails() {
 }
 
 fn open(directory: &Path) -> Disk {
-    Disk::open(directory, sosik_core::Epoch::new(fastrand::u64(..))).unwrap()
+    Disk::open(directory, options()).unwrap()
 }
 
 /// By one write of its own, so that it is one call in the trace.
