@@ -22,6 +22,7 @@ impl Server {
     pub(crate) async fn start() -> Result<Self, Box<dyn Error>> {
         let mut command = Command::new(binary()?);
         command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"]);
+        command.args(["--store", "memory"]);
         command
             .current_dir(std::env::temp_dir())
             .stdout(Stdio::piped())

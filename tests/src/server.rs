@@ -14,7 +14,9 @@ use crate::process::PATIENCE;
 /// When it cannot start.
 pub async fn demo() -> Result<Running, ServeError> {
     let any = || Some("127.0.0.1:0".to_owned());
-    let args = ServeArgs { listen: any(), tcp_listen: any(), demo: Some(true), ..ServeArgs::default() };
+    let store = Some("memory".to_owned());
+    let args =
+        ServeArgs { listen: any(), tcp_listen: any(), store, demo: Some(true), ..ServeArgs::default() };
     let mut checked = Checked::new(args)?;
     checked.settings.poll_next_ms = 200;
     start(checked).await

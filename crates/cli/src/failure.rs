@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Client(Error),
     /// The server that we run.
     Serve(String),
+    /// The data directory is not one that can be used as it is.
+    Data(String),
     /// Standard input or output.
     Io(io::Error),
 }
@@ -29,6 +31,7 @@ impl Failure {
             Self::Usage(_) | Self::Client(Error::Option(_) | Error::Payload(_)) => 2,
             Self::Client(error) if error.fault() == Fault::Caller => 3,
             Self::Client(_) => 1,
+            Self::Data(_) => 4,
             Self::Interrupted => 130,
         }
     }
@@ -39,7 +42,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Closed => f.write_str("the reader of the output went away"),
             Self::Interrupted => f.write_str("interrupted"),
-            Self::Usage(text) | Self::Serve(text) => f.write_str(text),
+            Self::Usage(text) | Self::Serve(text) | Self::Data(text) => f.write_str(text),
             Self::Client(error) => write!(f, "{error}{}", advice(error)),
             Self::Io(error) => write!(f, "{error}"),
         }

@@ -65,6 +65,7 @@ Exit codes:
   1    the network or the server failed, or a publish may have been lost
   2    the command line, the configuration or the data makes no sense; it was not sent
   3    the server refused
+  4    the data directory cannot be used: it is in use, not Sosik's, of another version, not writable, or damaged
   130  ended by Ctrl-C, but follow";
 
 #[cfg(test)]

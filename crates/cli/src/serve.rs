@@ -24,6 +24,7 @@ pub(crate) async fn run(command: ServeCommand) -> Result<(), Failure> {
         .init();
     sosik_server::run(command.args).await.map_err(|error| match error {
         ServeError::Options(error) => Failure::Usage(error.to_string()),
+        error @ ServeError::Data { .. } => Failure::Data(error.to_string()),
         error => Failure::Serve(error.to_string()),
     })
 }

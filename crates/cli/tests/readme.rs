@@ -152,12 +152,17 @@ struct Server {
     child: Child,
     http: SocketAddr,
     tcp: SocketAddr,
+    /// Where its events lie.
+    data: PathBuf,
 }
 
 impl Server {
     fn start(args: &[&str]) -> Self {
+        let data =
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("readme-{:016x}", fastrand::u64(..)));
         let mut child = Command::new(SOSIK)
-            .args(["serve", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", "--data"])
+            .arg(&data)
             .args(args)
             .current_dir(env!("CARGO_TARGET_TMPDIR"))
             .stdout(Stdio::piped())
@@ -168,7 +173,7 @@ impl Server {
         let address =
             |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)?.parse().ok());
         match (address("http="), address("tcp=")) {
-            (Some(http), Some(tcp)) => Self { child, http, tcp },
+            (Some(http), Some(tcp)) => Self { child, http, tcp, data },
             _ => {
                 let _ = child.kill();
                 panic!("the server did not start: {line:?} {:?}", child.wait());
@@ -212,6 +217,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.data);
     }
 }
 

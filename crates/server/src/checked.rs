@@ -24,8 +24,10 @@ pub struct Checked {
     pub listen: SocketAddr,
     /// Where the TCP transport is served; `None` for nowhere.
     pub tcp_listen: Option<SocketAddr>,
-    /// Where the durable log will live. Nothing is written there yet.
+    /// The directory of the durable log. Not touched when `store` is memory.
     pub data: PathBuf,
+    /// What the durable log stands on.
+    pub store: StoreChoice,
     /// The addresses people use. Empty: `http://localhost:PORT`.
     pub public_urls: Vec<Origin>,
     /// Origins of pages elsewhere that may use this server.
@@ -38,6 +40,15 @@ pub struct Checked {
     pub limits: Limits,
     /// What the transports are told. Its `tcp` and `stall_ms` follow the other options when the server starts.
     pub settings: Settings,
+}
+
+/// What the durable log stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreChoice {
+    /// A directory: an event is acknowledged once it is synced.
+    Disk,
+    /// Memory: for tests and demos, gone when the server stops. An event is acknowledged as `memory`.
+    Memory,
 }
 
 /// A namespace and what anonymous callers may do in all of its channels.
@@ -68,11 +79,7 @@ impl Checked {
             "off" => None,
             text => Some(address("tcp_listen", text)?),
         };
-        let store = args.store.as_deref().unwrap_or(STORE);
-        if store != STORE {
-            let want = "the only store today is memory; the disk store comes later".into();
-            return Err(OptionsError::Value { option: "store", value: store.into(), want });
-        }
+        let store = store(args.store.as_deref())?;
         let connections_max = args.connections_max.unwrap_or_else(|| Limits::default().connections_max);
         if !(1..=CONNECTIONS_MOST).contains(&connections_max) {
             let want = format!("write a number from 1 to {CONNECTIONS_MOST}");
@@ -89,6 +96,7 @@ impl Checked {
             listen,
             tcp_listen,
             data: args.data.unwrap_or_else(|| DATA.into()).into(),
+            store,
             public_urls: origins("public_url", &args.public_url)?,
             allow_origins: origins("allow_origin", &args.allow_origin)?,
             namespaces,
@@ -105,6 +113,17 @@ fn address(option: &'static str, text: &str) -> Result<SocketAddr, OptionsError>
         let want = format!("write an IP address and a port, such as 127.0.0.1:7171 or [::1]:0{off}");
         OptionsError::Value { option, value: text.into(), want }
     })
+}
+
+fn store(text: Option<&str>) -> Result<StoreChoice, OptionsError> {
+    match text {
+        None | Some("disk") => Ok(StoreChoice::Disk),
+        Some("memory") => Ok(StoreChoice::Memory),
+        Some(other) => {
+            let want = "write disk, or memory for a server that forgets".into();
+            Err(OptionsError::Value { option: "store", value: other.into(), want })
+        }
+    }
 }
 
 fn origins(option: &'static str, texts: &[String]) -> Result<Vec<Origin>, OptionsError> {
@@ -215,7 +234,6 @@ fn demo_namespace(declared: &[Opened]) -> Result<Opened, OptionsError> {
 
 const LISTEN: &str = "127.0.0.1:7171";
 const TCP_LISTEN: &str = "127.0.0.1:7172";
-const STORE: &str = "memory";
 const DATA: &str = "sosik-data";
 const CONFIG: &str = "sosik.toml";
 const CONNECTIONS_MOST: u32 = 1_000_000;

@@ -2,6 +2,8 @@
 
 use std::{io, net::SocketAddr};
 
+use sosik_store::disk::OpenError;
+
 use crate::origin::NotAnOrigin;
 
 /// Options that cannot be used. Each text names the option, what was written, and what to write instead.
@@ -107,6 +109,13 @@ pub enum ServeError {
         /// What the system said.
         error: io::Error,
     },
+    /// A data directory that cannot be used. Another start does not help before somebody has looked at it.
+    #[error("the data directory {error}{}", advice(.error))]
+    Data {
+        /// What was found there.
+        #[from]
+        error: OpenError,
+    },
     /// A store that did not open.
     #[error("cannot open the store: {0}")]
     Store(#[from] sosik_core::store::StoreError),
@@ -122,4 +131,12 @@ pub enum ServeError {
     /// A second signal came before the connections had ended.
     #[error("stopped at once by a second signal")]
     Interrupted,
+}
+
+/// What the store, which knows no options, cannot say.
+fn advice(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::InUse(_) | OpenError::Foreign(_) => " with --data or SOSIK_DATA",
+        _ => "",
+    }
 }

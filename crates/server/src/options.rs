@@ -64,10 +64,10 @@ options! {
     listen: Option<String>, "SOSIK_LISTEN", "ADDR", "127.0.0.1:7171";
     /// Address of the TCP transport, IP:PORT, or off.
     tcp_listen: Option<String>, "SOSIK_TCP_LISTEN", "ADDR", "127.0.0.1:7172";
-    /// Directory of the durable log. Accepted and not used yet: with --store memory nothing is written.
+    /// Directory of the durable log, made when it is missing. One server at a time uses it.
     data: Option<String>, "SOSIK_DATA", "DIR", "sosik-data";
-    /// Where events live. Only memory today: they are gone when the server stops. The disk store comes later.
-    store: Option<String>, "SOSIK_STORE", "NAME", "memory";
+    /// Where events live: disk, synced before they are acknowledged; or memory, gone when the server stops.
+    store: Option<String>, "SOSIK_STORE", "NAME", "disk";
     /// Configuration file, and the only place of namespaces. The default file may be missing.
     config: Option<String>, "SOSIK_CONFIG", "FILE", "sosik.toml";
     /// Address that people use, such as https://chat.example: allowed as Host and as Origin. Repeatable; the first one

@@ -1,6 +1,6 @@
 //! A server at work: from its start to its last connection.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sosik_transport::{Caller, Hub};
@@ -9,7 +9,7 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{
     access,
-    checked::Checked,
+    checked::{Checked, StoreChoice},
     compose::{Composed, compose, router},
     error::ServeError,
     guard::Guard,
@@ -29,6 +29,8 @@ pub struct Running {
     pub tcp: Option<SocketAddr>,
     /// The address to print for people: the first public URL.
     pub public_url: String,
+    /// Where the durable log lies, as an absolute path; `None` when it stands on memory.
+    pub data: Option<PathBuf>,
     /// The core and the transports, for whoever lives in the same process.
     pub hub: Arc<Hub>,
     draining: watch::Sender<bool>,
@@ -38,7 +40,7 @@ pub struct Running {
 }
 
 /// Starts a server; it answers when this returns. Must be called within a tokio runtime with timers and sockets.
-/// Errors: [`ServeError::Listen`], [`ServeError::Store`], [`ServeError::Random`].
+/// Errors: [`ServeError::Listen`], [`ServeError::Data`], [`ServeError::Store`], [`ServeError::Random`].
 pub async fn start(options: Checked) -> Result<Running, ServeError> {
     let grant = access::anonymous(&options.namespaces);
     let caller = Caller { grant };
@@ -57,6 +59,8 @@ pub async fn start(options: Checked) -> Result<Running, ServeError> {
     }
     let public_url = public[0].to_string();
 
+    let data =
+        (options.store == StoreChoice::Disk).then(|| std::path::absolute(&options.data)).transpose()?;
     let Composed { hub, mut tasks } = compose(&options).await?;
     let guard = Guard::new(public, options.allow_origins.clone(), &options.limits);
     let router = router(&hub, &sockets, options.demo);
@@ -68,7 +72,7 @@ pub async fn start(options: Checked) -> Result<Running, ServeError> {
         tasks.spawn("tcp", door.run(serve));
     }
     let drain = Duration::from_millis(options.limits.drain_ms);
-    Ok(Running { http, tcp, public_url, hub, draining, sockets, drain, tasks })
+    Ok(Running { http, tcp, public_url, data, hub, draining, sockets, drain, tasks })
 }
 
 impl Running {

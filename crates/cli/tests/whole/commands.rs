@@ -10,9 +10,9 @@ use crate::server::{Server, signal, within};
 async fn what_is_published_is_in_the_history() {
     let server = Server::start().await;
     let said = server.run(&["publish", "demo:a", "{ \"n\": 1 }", "--name", "say"], "").await;
-    assert_eq!((said.code, &*said.out), (0, "demo:a 1 memory\n"), "{said:?}");
+    assert_eq!((said.code, &*said.out), (0, "demo:a 1 synced\n"), "{said:?}");
     let said = server.run(&["publish", "demo:a", "-"], "2\n\n[3]\n").await;
-    assert_eq!((said.code, &*said.out), (0, "demo:a 2 memory\ndemo:a 3 memory\n"), "{said:?}");
+    assert_eq!((said.code, &*said.out), (0, "demo:a 2 synced\ndemo:a 3 synced\n"), "{said:?}");
     let said = server.run(&["publish", "--text", "demo:a", "say \"hi\""], "").await;
     assert_eq!(said.code, 0, "{said:?}");
     let said = server.run(&["publish", "demo:a", "-5"], "").await;
@@ -71,7 +71,7 @@ async fn a_line_that_cannot_be_published_is_named_and_those_before_it_are_there(
     ] {
         let ended = server.run(&["publish", "demo:a", "-"], input).await;
         assert_eq!(ended.code, 2, "{ended:?}");
-        assert!(ended.out.ends_with(" memory\n") && ended.out.lines().count() == 1, "{ended:?}");
+        assert!(ended.out.ends_with(" synced\n") && ended.out.lines().count() == 1, "{ended:?}");
         assert!(ended.err.contains(text) && ended.err.len() < 500, "{ended:?}");
     }
     let mut child = server.command(&["publish", "demo:b", "-"]).spawn().unwrap();

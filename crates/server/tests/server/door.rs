@@ -15,7 +15,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Options of a demo server on free ports.
 pub(crate) fn demo() -> Checked {
     let any = Some("127.0.0.1:0".to_owned());
-    let args = ServeArgs { listen: any.clone(), tcp_listen: any, demo: Some(true), ..ServeArgs::default() };
+    let store = Some("memory".to_owned());
+    let args =
+        ServeArgs { listen: any.clone(), tcp_listen: any, store, demo: Some(true), ..ServeArgs::default() };
     Checked::new(args).unwrap()
 }
 

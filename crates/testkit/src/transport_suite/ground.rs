@@ -41,6 +41,7 @@ impl Ground {
         let mut options = Checked::new(ServeArgs {
             listen: Some("127.0.0.1:0".into()),
             tcp_listen: Some("127.0.0.1:0".into()),
+            store: Some("memory".into()),
             namespace: vec![
                 NamespaceTable { log: Some(LogChoice::Disk), ..anyone("disk") },
                 NamespaceTable { log: Some(LogChoice::Memory), ..anyone("mem") },
