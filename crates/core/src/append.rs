@@ -22,6 +22,7 @@ use crate::{
     life::Life,
     limits::{ACK_WAIT_MS, APPEND_BYTES_MAX, APPEND_EVENTS_MAX, APPEND_QUEUE_BYTES_MAX, APPEND_RETRY_MS},
     name::ChannelName,
+    once::Publish,
     record,
     store::{AppendError, Appended, Batch, ChannelHead, Entry, Level, Place},
 };
@@ -127,10 +128,11 @@ impl Appender {
     pub(crate) fn push(
         &self,
         life: Arc<Life>,
-        drafts: Vec<Draft>,
+        publish: Publish,
         from: Arc<str>,
         now: u64,
     ) -> Result<oneshot::Receiver<Result<Vec<Published>, Error>>, Error> {
+        let Publish { drafts, once: _ } = publish;
         let (reply, outcome) = oneshot::channel();
         let bytes = drafts.iter().map(|draft| draft.data.bytes().len()).sum();
         let mut queue = self.queue.lock();
@@ -301,7 +303,7 @@ impl Appender {
         }
         let mut ids = self.ids.lock();
         *ids += 1;
-        Ok(Batch { id: *ids, entries })
+        Ok(Batch::new(*ids, entries))
     }
 
     /// The newest that is known of a channel: told by `follow`, or acknowledged and not told yet.

@@ -59,6 +59,41 @@ pub enum Error {
     /// A channel is not followed.
     #[error("{0} is not followed on this connection")]
     NotFollowed(Pattern),
+    /// Publishes before this one of its producer are missing.
+    #[error(
+        "publishes of this producer are missing before this one; send number {expected} next, and then the rest in order"
+    )]
+    ProducerGap {
+        /// The `seq` that comes next.
+        expected: u64,
+    },
+    /// Another event was stored under this number of the producer.
+    #[error(
+        "this producer has stored another event under this number; give each running publisher an id of its own, and each event a number of its own"
+    )]
+    ProducerConflict,
+    /// Another publisher has taken over with a higher epoch.
+    #[error(
+        "a publisher with the same producer id and epoch {epoch} has taken over; stop, or begin with a new id at `seq` 1"
+    )]
+    ProducerFenced {
+        /// The producer's present epoch.
+        epoch: u64,
+    },
+    /// The number is so far back that nobody can say what was stored under it.
+    #[error(
+        "this producer is more than {} publishes further on, so whether this one was stored is not known any more; look into the channel's history, and begin with a new id at `seq` 1",
+        crate::limits::PRODUCER_SEQS_HELD
+    )]
+    ProducerForgotten,
+    /// Another publish was stored under this idempotency key.
+    #[error("another publish was stored under this idempotency key; make a new key for each publish")]
+    KeyConflict,
+    /// The idempotency key is older than what is remembered: it may have been used.
+    #[error(
+        "the idempotency key is older than the keys that are remembered, so whether it was stored is not known any more; look into the channel's history, check the clock that made the key, and make a new one"
+    )]
+    KeyExpired,
 
     // Nobody's fault: come back.
     /// Too much waits already.

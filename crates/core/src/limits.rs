@@ -56,6 +56,20 @@ pub const APPEND_QUEUE_MAX: usize = 10_000;
 pub const APPEND_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Events kept per channel. Default of `events_max`.
 pub const EVENTS_MAX: u64 = 10_000;
+/// Longest producer id and idempotency key, bytes.
+pub const ONCE_ID_BYTES_MAX: usize = 64;
+/// Publishes of one producer into one channel that are answered as duplicates when they come again: the last so many.
+/// Costs up to 20 bytes each, in one row that each publish of the producer writes anew.
+pub const PRODUCER_SEQS_HELD: usize = 64;
+/// How long producers and idempotency keys are remembered, milliseconds: 24 hours since they last wrote.
+pub const ONCE_WINDOW_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Idempotency keys remembered per namespace; beyond it the oldest are let go of. Default of `idempotency_keys_max`.
+/// Costs about 200 bytes of the disk each, or of memory in the memory log.
+pub const IDEMPOTENCY_KEYS_MAX: u64 = 1_000_000;
+/// Pairs of producer and channel remembered per namespace; beyond it those that wrote longest ago are let go of. Default
+/// of `producers_max`. Costs about half a kilobyte of the disk each, or of memory in the memory log.
+pub const PRODUCERS_MAX: u64 = 100_000;
+
 /// Page reads of the store that run at the same time, per node.
 pub const PAGE_READS_MAX: usize = 64;
 /// Joins of one connection that wait for their backlog.

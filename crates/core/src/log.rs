@@ -18,10 +18,10 @@ use crate::{
     channel::Channel,
     cursor::{LogId, Position},
     error::Error,
-    event::Draft,
     herald::Herald,
     life::Life,
     name::ChannelName,
+    once::Publish,
     space::Namespace,
     store::{Change, Follow, Followed, Store, StoreError},
 };
@@ -159,14 +159,14 @@ impl Log {
         self.life.read().clone()
     }
 
-    /// Stores drafts of this log as one batch, acknowledged once this node's head has passed them.
+    /// Stores a publish into this log as one batch, acknowledged once this node's head has passed them.
     pub(crate) async fn publish(
         &self,
-        drafts: Vec<Draft>,
+        publish: Publish,
         from: Arc<str>,
         now: u64,
     ) -> Result<Vec<Published>, Error> {
-        let outcome = self.appender.push(self.life(), drafts, from, now)?;
+        let outcome = self.appender.push(self.life(), publish, from, now)?;
         let published = outcome.await.unwrap_or(Err(Error::Unavailable))?;
         self.counts.published.fetch_add(published.len() as u64, Ordering::Relaxed);
         Ok(published)

@@ -22,6 +22,7 @@ use crate::{
     log::Log,
     member::Member,
     name::{ChannelName, Pattern},
+    once::Publish,
     reader::Reader,
     space::Namespace,
     start::{self, Start},
@@ -87,21 +88,25 @@ impl Node {
         self.logs.iter().for_each(|log| log.tick(now));
     }
 
-    /// Publishes all of `drafts` or nothing, at consecutive places. All channels must live in one log.
+    /// Publishes all of `publish` or nothing, at consecutive places. All channels must live in one log.
     ///
     /// The answer comes when the store has stored them *and* this node's readers can see them, at most one second
     /// later without the second. After [`Error::Unavailable`] they may have been stored.
     pub async fn publish(
         &self,
         grant: &Grant,
-        drafts: Vec<Draft>,
+        publish: impl Into<Publish>,
         now: u64,
     ) -> Result<Vec<Published>, Error> {
+        let Publish { drafts, once } = publish.into();
         if drafts.is_empty() {
             return Err(Error::Request("nothing to publish; send at least one event"));
         }
         if drafts.len() > EVENTS_PER_PUBLISH_MAX {
             return Err(Error::Limit { what: "events in one publish", most: EVENTS_PER_PUBLISH_MAX });
+        }
+        if let Some(once) = &once {
+            once.check(&drafts)?;
         }
         let mut log: Option<&Arc<Log>> = None;
         for draft in &drafts {
@@ -114,7 +119,7 @@ impl Node {
             log = Some(own);
         }
         let Some(log) = log else { return Ok(Vec::new()) };
-        log.publish(drafts, grant.subject.clone(), now).await
+        log.publish(Publish { drafts, once }, grant.subject.clone(), now).await
     }
 
     /// Opens a reader of `set`. Channels that a prefix of the set covers are followed once, through the prefix.

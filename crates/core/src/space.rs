@@ -17,7 +17,7 @@ use crate::{
     channel::Channel,
     cursor::{LogId, Position},
     herald::WatchId,
-    limits::EVENTS_MAX,
+    limits::{EVENTS_MAX, IDEMPOTENCY_KEYS_MAX, PRODUCERS_MAX},
     name::{ChannelName, Prefix},
     store::ChannelHead,
 };
@@ -33,6 +33,10 @@ pub struct Namespace {
     pub signal: bool,
     /// Events kept per channel: at least this many, at most a tenth more. Default 10,000.
     pub events_max: u64,
+    /// Idempotency keys remembered, for 24 hours at most. Default 1,000,000; 0 remembers none for longer than a moment.
+    pub idempotency_keys_max: u64,
+    /// Pairs of producer and channel remembered, for 24 hours at most since they last wrote. Default 100,000.
+    pub producers_max: u64,
     /// Whether its channels can be forgotten with their records; a channel's first `seq` is then its position.
     pub forgettable: bool,
 }
@@ -45,6 +49,8 @@ impl Namespace {
             log: LogId::Memory,
             signal: false,
             events_max: EVENTS_MAX,
+            idempotency_keys_max: IDEMPOTENCY_KEYS_MAX,
+            producers_max: PRODUCERS_MAX,
             forgettable: false,
         }
     }

@@ -10,8 +10,8 @@ use sosik_core::{
     cursor::{Epoch, Position},
     name::ChannelName,
     store::{
-        Answer, AppendError, Appended, Batch, ChannelHead, Follow, Level, NamespaceHead, Opened, Page,
-        PageLimit, Store, StoreError,
+        Answer, AppendError, Appended, Batch, ChannelHead, Follow, Level, MemoKey, MemoKind, MemosHeld,
+        NamespaceHead, Opened, Page, PageLimit, Remembered, Store, StoreError,
     },
 };
 use tokio::sync::watch;
@@ -134,6 +134,14 @@ impl Store for Memory {
             self.shared.changed.send_replace(());
             Ok(mark)
         })
+    }
+
+    fn recall(&self, keys: Vec<MemoKey>) -> Answer<'_, Result<Vec<Option<Remembered>>, StoreError>> {
+        Box::pin(async move { Ok(vec![None; keys.len()]) })
+    }
+
+    fn memos_held(&self, _kind: MemoKind, _namespace: &str) -> MemosHeld {
+        MemosHeld::default()
     }
 
     fn given(&self) -> Option<Position> {

@@ -39,7 +39,7 @@ async fn append(store: &Memory, id: u128, name: &str, mark: Position, kept: bool
         Some(head) => Place::After { seq: head.seq + 1, prev: head.position },
         None => Place::First { prev: mark },
     };
-    let batch = Batch { id, entries: vec![entry(&name, place, "", kept)] };
+    let batch = Batch::new(id, vec![entry(&name, place, "", kept)]);
     store.append(batch).await.unwrap().placed[0].position
 }
 
@@ -54,7 +54,7 @@ fn opening_tells_the_epoch_the_head_and_the_last_time() {
         let name = channel("room:a");
         let mut first = entry(&name, Place::After { seq: 1, prev: Position::START }, "", true);
         first.body = record::encode(&Draft::json(name.clone(), "1"), "", 1_760_000_000_123, false);
-        let position = store.append(Batch { id: 1, entries: vec![first] }).await.unwrap().placed[0].position;
+        let position = store.append(Batch::new(1, vec![first])).await.unwrap().placed[0].position;
         store.trim(&name, position).await.unwrap();
         let again = store.clone().open().await.unwrap();
         assert_eq!(again, Opened { epoch, base, head: position, level, last_time: 1_760_000_000_123 });
@@ -150,7 +150,7 @@ fn batches_are_remembered_up_to_a_bound() {
     block_on(async {
         let store = Memory::new(Epoch::new(1));
         let place = Place::After { seq: 1, prev: Position::START };
-        let first = |id| Batch { id, entries: vec![entry(&channel("room:a"), place, "", true)] };
+        let first = |id| Batch::new(id, vec![entry(&channel("room:a"), place, "", true)]);
         store.append(first(0)).await.unwrap();
         for number in 1..=BATCHES_HELD_MAX as u128 {
             assert!(matches!(store.append(first(0)).await, Err(AppendError::Duplicate(_))), "{number}");

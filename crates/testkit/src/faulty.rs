@@ -23,8 +23,8 @@ use sosik_core::{
     cursor::Position,
     name::ChannelName,
     store::{
-        Answer, AppendError, Appended, Batch, ChannelHead, Follow, NamespaceHead, Opened, Page, PageLimit,
-        Store, StoreError,
+        Answer, AppendError, Appended, Batch, ChannelHead, Follow, MemoKey, MemoKind, MemosHeld,
+        NamespaceHead, Opened, Page, PageLimit, Remembered, Store, StoreError,
     },
 };
 use tokio::sync::watch;
@@ -155,6 +155,14 @@ impl Store for Faulty {
 
     fn forget(&self, channel: &ChannelName) -> Answer<'_, Result<Position, StoreError>> {
         Box::pin(self.shared.forget(channel.clone()))
+    }
+
+    fn recall(&self, keys: Vec<MemoKey>) -> Answer<'_, Result<Vec<Option<Remembered>>, StoreError>> {
+        Box::pin(self.shared.recall(keys))
+    }
+
+    fn memos_held(&self, kind: MemoKind, namespace: &str) -> MemosHeld {
+        self.shared.inner().memos_held(kind, namespace)
     }
 
     /// `None` if the first plan had foreign events or old heads: then another node may be ahead.

@@ -99,7 +99,7 @@ impl Publisher<'_> {
             entries.push(entry(name, place, &self.attempts.to_string(), name.namespace() != "typing"));
         }
         self.batches += 1;
-        (Batch { id: self.batches, entries }, attempts)
+        (Batch::new(self.batches, entries), attempts)
     }
 
     async fn place(&self, name: &ChannelName) -> Place {
@@ -210,7 +210,7 @@ async fn run(inner: &dyn Store, store: &Faulty, mut publisher: Publisher<'_>) {
 }
 
 fn one(id: u128, place: Place) -> Batch {
-    Batch { id, entries: vec![entry(&channel("room:a"), place, "", true)] }
+    Batch::new(id, vec![entry(&channel("room:a"), place, "", true)])
 }
 
 fn first() -> Batch {

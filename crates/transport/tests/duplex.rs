@@ -132,7 +132,7 @@ async fn a_client_that_reads_again_is_read_from_again() {
 async fn answers_that_nobody_reads_are_bounded_in_bytes() {
     let mut client = Client::connect(16 * 1024, FaultPlan::none()).await;
     let event = |_| Draft::json(ChannelName::parse("room:a").unwrap(), format!("\"{}\"", "x".repeat(1_000)));
-    client.hub.node.publish(&client.grant, (0..256).map(event).collect(), 1).await.unwrap();
+    client.hub.node.publish(&client.grant, (0..256).map(event).collect::<Vec<_>>(), 1).await.unwrap();
     client.send(HELLO).await;
     let history = "{\"type\":\"history\",\"channel\":\"room:a\",\"limit\":256}";
     let written = Arc::new(AtomicU64::new(0));

@@ -12,8 +12,8 @@ use sosik_core::{
     ChannelName, Draft, Epoch, Grant, Herald, LogId, Namespace, Node, NodeOptions, Pattern, Position, Store,
     Verb, Verbs, WatchId,
     store::{
-        Answer, AppendError, Appended, Batch, ChannelHead, Follow, Followed, NamespaceHead, Opened, Page,
-        PageLimit, Place, StoreError, Stored,
+        Answer, AppendError, Appended, Batch, ChannelHead, Follow, Followed, MemoKey, MemoKind, MemosHeld,
+        NamespaceHead, Opened, Page, PageLimit, Place, Remembered, StoreError, Stored,
     },
 };
 use tokio::task::JoinSet;
@@ -329,6 +329,14 @@ impl Store for Recorded {
             self.dawdle().await;
             mark
         })
+    }
+
+    fn recall(&self, keys: Vec<MemoKey>) -> Answer<'_, Result<Vec<Option<Remembered>>, StoreError>> {
+        Box::pin(async move { self.around(self.inner.recall(keys)).await })
+    }
+
+    fn memos_held(&self, kind: MemoKind, namespace: &str) -> MemosHeld {
+        self.inner.memos_held(kind, namespace)
     }
 
     fn given(&self) -> Option<Position> {

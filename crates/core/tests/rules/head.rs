@@ -27,7 +27,7 @@ async fn a_reader_on_another_thread_sees_whole_batches_only() {
         }
     });
     for _ in 0..BATCHES {
-        let drafts = names.iter().map(|name| draft(name, "1")).collect();
+        let drafts: Vec<_> = names.iter().map(|name| draft(name, "1")).collect();
         rig.running.node.publish(&grant(SPACES), drafts, now).await.unwrap();
     }
     over.store(true, Ordering::SeqCst);
@@ -44,7 +44,7 @@ async fn an_atomic_batch_is_consecutive_and_becomes_visible_at_once() {
     let mut jobs = JoinSet::new();
     for _ in 0..20 {
         let node = rig.running.node.clone();
-        let drafts = names.iter().map(|name| draft(name, "1")).collect();
+        let drafts: Vec<_> = names.iter().map(|name| draft(name, "1")).collect();
         jobs.spawn(async move { node.publish(&grant(SPACES), drafts, 1).await.unwrap() });
     }
     let (mut page, mut seen) = (Page::default(), 0);

@@ -75,7 +75,7 @@ impl Rig {
     }
 
     async fn publish(&self, names: &[&str]) -> Vec<Published> {
-        let drafts = names.iter().map(|name| draft(name, "1")).collect();
+        let drafts: Vec<_> = names.iter().map(|name| draft(name, "1")).collect();
         let published = self.running.node.publish(&grant(SPACES), drafts, self.now).await.unwrap();
         settle().await;
         published

@@ -44,7 +44,7 @@ fn every_acknowledged_append_is_in_its_place_after_kill_9() {
             let Some(last) = acknowledged.values().max_by_key(|said| said.seq) else { return };
             let wrong = Place::After { seq: 1, prev: Position::START };
             let entries = vec![entry(&channel("room:0"), wrong, "", true)];
-            let again = store.append(Batch { id: last.id, entries }).await;
+            let again = store.append(Batch::new(last.id, entries)).await;
             assert!(matches!(again, Err(AppendError::Duplicate(_))), "cycle {cycle}: {again:?}");
         });
     }
@@ -132,7 +132,7 @@ async fn write(store: Disk, name: String) {
     loop {
         let id = fastrand::u128(..);
         let entries = vec![next(&store, &name, Position::START, &id.to_string(), true).await];
-        let placed = store.append(Batch { id, entries }).await.unwrap().placed[0];
+        let placed = store.append(Batch::new(id, entries)).await.unwrap().placed[0];
         say(&format!("ack {name} {} {} {id}", placed.position.number(), placed.seq));
         if placed.seq % 16 == 0 {
             store.trim(&channel(&name), placed.position).await.unwrap();

@@ -136,7 +136,7 @@ fn events_of_an_earlier_life_that_a_crash_has_left_are_not_read() {
         let store = scratch.open();
         let mark = store.forget(&channel("room:a")).await.unwrap();
         let again = next(&store, "room:a", mark, "", true).await;
-        let last = store.append(Batch { id: 9, entries: vec![again] }).await.unwrap().placed[0].position;
+        let last = store.append(Batch::new(9, vec![again])).await.unwrap().placed[0].position;
         drop(store);
         for (table, left) in [("events", events), ("order", order)] {
             let (database, table) = table_of(&scratch, table);

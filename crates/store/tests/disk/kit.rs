@@ -65,7 +65,7 @@ pub(crate) async fn next(store: &Disk, name: &str, mark: Position, data: &str, k
 /// Appends one event as a batch of its own.
 pub(crate) async fn append(store: &Disk, id: u128, name: &str) -> Placed {
     let entries = vec![next(store, name, Position::START, &format!("{id}"), true).await];
-    store.append(Batch { id, entries }).await.unwrap().placed[0]
+    store.append(Batch::new(id, entries)).await.unwrap().placed[0]
 }
 
 /// All that is left of a channel.

@@ -35,11 +35,11 @@ fn everything_is_there_again() {
         let mark = store.forget(&channel("match:b")).await.unwrap();
         let name = channel("room:a");
         let signal = next(&store, "typing:a", Position::START, "", false).await;
-        store.append(Batch { id: 200, entries: vec![signal] }).await.unwrap();
+        store.append(Batch::new(200, vec![signal])).await.unwrap();
         let head = store.channel(&name).await.unwrap().unwrap();
         let mut last = entry(&name, Place::After { seq: head.seq + 1, prev: head.position }, "", true);
         last.body = record::encode(&Draft::json(name.clone(), "1"), "", 1_760_000_000_123, false);
-        let position = store.append(Batch { id: 201, entries: vec![last] }).await.unwrap().placed[0].position;
+        let position = store.append(Batch::new(201, vec![last])).await.unwrap().placed[0].position;
 
         let answers = async |store: &Disk| {
             let range = store.range("room", Position::START, Position::END, ALL).await.unwrap();
@@ -71,7 +71,7 @@ fn a_batch_sent_again_after_a_restart_is_stored_once() {
             };
             let name = channel(&format!("room:{id}"));
             let entries = (0..count).map(|i| entry(&name, place(i), "", true)).collect();
-            Batch { id, entries }
+            Batch::new(id, entries)
         };
         let mut placed = Vec::new();
         for id in 0..BATCHES_HELD_MAX as u128 + 5 {
@@ -122,7 +122,7 @@ fn what_is_marked_as_gone_stays_gone_while_it_is_taken_away() {
             if id > 0 {
                 entries[0] = next(&store, "match:a", Position::START, "", true).await;
             }
-            last = store.append(Batch { id, entries: entries.clone() }).await.unwrap().placed[999].position;
+            last = store.append(Batch::new(id, entries.clone())).await.unwrap().placed[999].position;
         }
         let mark = store.forget(&channel("match:a")).await.unwrap();
         assert_eq!(mark, last);
@@ -133,7 +133,7 @@ fn what_is_marked_as_gone_stays_gone_while_it_is_taken_away() {
             assert_eq!((range.events.len(), range.complete_to), (0, last));
         }
         let again = next(&store, "match:a", mark, "", true).await;
-        let placed = store.append(Batch { id: 9, entries: vec![again] }).await.unwrap().placed[0];
+        let placed = store.append(Batch::new(9, vec![again])).await.unwrap().placed[0];
         assert_eq!(placed.seq, placed.position.number());
         let page = whole(&store, "match:a").await;
         assert_eq!((page.events.len(), page.events[0].prev), (1, mark));
@@ -177,7 +177,7 @@ fn a_follower_that_reads_the_disk_hears_of_every_removal_before_the_events_aroun
         for (id, name) in names.iter().enumerate() {
             let mut entries = vec![next(&store, name, Position::START, "", true).await];
             entries.extend((0..199).map(|i| entry(&channel(name), Place::Behind(i), "", true)));
-            store.append(Batch { id: id as u128, entries }).await.unwrap();
+            store.append(Batch::new(id as u128, entries)).await.unwrap();
         }
         let all = store.range("match", Position::START, Position::END, ALL).await.unwrap().events;
         drop(store);

@@ -91,7 +91,7 @@ fn appends_until_a_sync_fails() {
         let late = [next(&store, "room:a", last, "late", true).await];
         let waiting = entry(&channel("room:new"), Place::First { prev: Position::START }, "", true);
         for entries in [late.to_vec(), vec![waiting], late.to_vec()] {
-            let answer = store.append(Batch { id: fastrand::u128(..), entries }).await;
+            let answer = store.append(Batch::new(fastrand::u128(..), entries)).await;
             assert_eq!(answer, Err(AppendError::Failed));
         }
         let error = store.trim(&channel("room:a"), last).await.unwrap_err();

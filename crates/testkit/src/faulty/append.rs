@@ -103,7 +103,7 @@ impl Shared {
         let Some(beside) = batch.entries.get(number % batch.entries.len().max(1)) else { return };
         let Some(entry) = foreign_entry(&*inner, batch, beside, id).await else { return };
         // Yet another node may be faster.
-        if self.store(&Batch { id, entries: vec![entry] }).await.is_ok() {
+        if self.store(&Batch::new(id, vec![entry])).await.is_ok() {
             self.state.lock().count("foreign");
         }
     }

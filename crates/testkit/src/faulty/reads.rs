@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sosik_core::{
     cursor::Position,
     name::ChannelName,
-    store::{ChannelHead, NamespaceHead, Opened, Page, PageLimit, Store, StoreError},
+    store::{ChannelHead, MemoKey, NamespaceHead, Opened, Page, PageLimit, Remembered, Store, StoreError},
 };
 
 use super::Shared;
@@ -77,6 +77,12 @@ impl Shared {
         self.cut(&mut page);
         self.dawdle(|plan| plan.read_polls).await;
         Ok(page)
+    }
+
+    pub(super) async fn recall(&self, keys: Vec<MemoKey>) -> Result<Vec<Option<Remembered>>, StoreError> {
+        let answer = self.begin().await?.recall(keys).await;
+        self.dawdle(|plan| plan.read_polls).await;
+        answer
     }
 
     pub(super) async fn trim(&self, channel: ChannelName, to: Position) -> Result<(), StoreError> {

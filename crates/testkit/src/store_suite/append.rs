@@ -211,11 +211,9 @@ pub async fn a_batch_that_conflicted_may_be_stored_later(maker: &Maker) {
     let store = maker.store(8).await;
     let mut hand = Hand::new(&*store);
     let a = channel("room:a");
-    let batch = Batch { id: u128::MAX, entries: vec![entry(&a, after(None), "late", true)] };
-    let second = Batch {
-        id: u128::MAX - 1,
-        entries: vec![entry(&a, Place::After { seq: 2, prev: Position::new(1) }, "", true)],
-    };
+    let batch = Batch::new(u128::MAX, vec![entry(&a, after(None), "late", true)]);
+    let second =
+        Batch::new(u128::MAX - 1, vec![entry(&a, Place::After { seq: 2, prev: Position::new(1) }, "", true)]);
     assert_eq!(store.append(second.clone()).await.unwrap_err(), AppendError::Conflict);
     let first = hand.send(batch).await.unwrap()[0];
     let place = Place::After { seq: 2, prev: first.position };

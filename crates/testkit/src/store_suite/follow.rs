@@ -274,7 +274,7 @@ async fn write(store: &dyn Store, writer: u128, numbers: Range<u64>) {
     for number in numbers {
         let place = after(store.channel(&own).await.unwrap());
         let id = writer << 64 | u128::from(number);
-        store.append(Batch { id, entries: vec![entry(&own, place, "", true)] }).await.unwrap();
+        store.append(Batch::new(id, vec![entry(&own, place, "", true)])).await.unwrap();
     }
 }
 

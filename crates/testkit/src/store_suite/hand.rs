@@ -39,7 +39,7 @@ impl<'a> Hand<'a> {
 
     pub(super) fn batch(&mut self, entries: Vec<Entry>) -> Batch {
         self.batches += 1;
-        Batch { id: self.batches, entries }
+        Batch::new(self.batches, entries)
     }
 
     pub(super) async fn append(&mut self, entries: Vec<Entry>) -> Result<Vec<Placed>, AppendError> {

@@ -117,7 +117,7 @@ impl<'a> Run<'a> {
 
     async fn append(&mut self) {
         self.batches += 1;
-        let batch = Batch { id: self.batches, entries: self.entries() };
+        let batch = Batch::new(self.batches, self.entries());
         let Appended { placed, .. } = self.store.append(batch.clone()).await.expect("the guards are right");
         assert_eq!(placed.len(), batch.entries.len());
         for (Entry { channel, place, body, kept }, &Placed { position, seq }) in
@@ -155,7 +155,7 @@ impl<'a> Run<'a> {
         };
         // A link raised by accident to a right one does not exist: only one entry is the latest of its channel.
         self.batches += 1;
-        let answer = self.store.append(Batch { id: self.batches, entries }).await;
+        let answer = self.store.append(Batch::new(self.batches, entries)).await;
         assert_eq!(answer.unwrap_err(), AppendError::Conflict);
     }
 
@@ -267,7 +267,7 @@ impl<'a> Run<'a> {
         let place = Place::After { seq: own.seq + 1, prev: own.position };
         self.batches += 1;
         let entries = vec![entry(&last, place, "end", true)];
-        let end = self.store.append(Batch { id: self.batches, entries }).await.unwrap().placed[0];
+        let end = self.store.append(Batch::new(self.batches, entries)).await.unwrap().placed[0];
         for index in 0..self.listeners.len() {
             let listener = &mut self.listeners[index].0;
             listener.until(end.position).await;
