@@ -6,15 +6,19 @@ mod layout;
 mod options;
 mod read;
 mod readers;
+mod recovery;
 mod removal;
 mod repair;
 mod report;
 mod shelf;
+mod space;
 mod stage;
 mod state;
 mod tables;
+mod tally;
 mod value;
 mod verify;
+mod write_error;
 mod writer;
 
 use std::{
@@ -30,6 +34,7 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 use sosik_core::{
     cursor::{Epoch, Position},
+    figures::StoreFigures,
     name::ChannelName,
     store::{
         Answer, AppendError, Appended, Batch, ChannelHead, Follow, Level, MemoKey, MemoKind, MemosHeld,
@@ -40,7 +45,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use self::{
     directory::OpenError,
-    options::DiskOptions,
+    options::{DiskOptions, RESERVE_BYTES},
     repair::repair,
     report::{Damage, DamageKind, PLACES_NAMED_MAX, Renewed, Repaired, Report},
     verify::verify,
@@ -52,9 +57,12 @@ use self::{
     readers::Readers,
     removal::Removals,
     shelf::Shelf,
+    space::Space,
     state::State,
     tables::{Tables, unreadable},
+    tally::Tally,
     value::{BatchValue, Identity, Tail, Value},
+    write_error::WriteError,
     writer::{Job, Writer},
 };
 use crate::held::Batches;
@@ -66,8 +74,13 @@ pub use crate::held::{
 /// A log in a directory.
 ///
 /// One thread writes: what waits while a sync runs goes into the next commit together, with one sync. Nothing is
-/// acknowledged, told or read before that has ended. A write or a sync that fails is final: everything that would write
-/// is refused until the log is opened anew, reads go on and end at the last head that was synced.
+/// acknowledged, told or read before that has ended. A sync that fails is final, and so is a write that fails for any reason
+/// but room: everything that would write is refused until the log is opened anew, reads go on and end at the last head
+/// that was synced.
+///
+/// Appends leave [`DiskOptions::reserve_bytes`] of the disk free: beyond it they are answered [`AppendError::Full`], while
+/// trims go on, and taken again when there is room. Where something else fills the disk to its end in the middle of a
+/// write, that append is answered [`AppendError::Unknown`], and the log goes on by itself once there is room again.
 ///
 /// Every read of the tables runs on one of a few threads of its own, because a cold one waits for the disk; followers
 /// that keep up are served from memory. An event whose checksum fails, or that is missing where the order names one, is
@@ -102,7 +115,7 @@ impl Disk {
         if found.identity.format != FORMAT {
             return Err(OpenError::Format { path: path.into(), found: found.identity.format.to_string() });
         }
-        let handle = Handle::start(directory, tables, found);
+        let handle = Handle::start(directory, tables, found, options);
         handle.map(|handle| Self { handle: Arc::new(handle) }).map_err(|source| refused(path, source))
     }
 
@@ -164,12 +177,12 @@ impl Store for Disk {
 
     fn channel(&self, channel: &ChannelName) -> Answer<'_, Result<Option<ChannelHead>, StoreError>> {
         let channel = channel.clone();
-        self.handle.readers.ask(move |shelf| shelf.tables.view().head(&channel))
+        self.handle.readers.ask(move |seen| seen.view.head(&channel))
     }
 
     fn namespace(&self, namespace: &str) -> Answer<'_, Result<NamespaceHead, StoreError>> {
         let namespace = namespace.to_owned();
-        self.handle.readers.ask(move |shelf| shelf.tables.view().namespace(&namespace))
+        self.handle.readers.ask(move |seen| seen.view.namespace(&namespace))
     }
 
     fn page(
@@ -180,10 +193,7 @@ impl Store for Disk {
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
         let channel = channel.clone();
-        self.handle.readers.ask(move |shelf| {
-            let head = shelf.head();
-            shelf.tables.view().page(&channel, (after, up_to), limit, head)
-        })
+        self.handle.readers.ask(move |seen| seen.view.page(&channel, (after, up_to), limit, seen.head))
     }
 
     fn before(
@@ -193,10 +203,7 @@ impl Store for Disk {
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
         let channel = channel.clone();
-        self.handle.readers.ask(move |shelf| {
-            let head = shelf.head();
-            shelf.tables.view().before(&channel, before, limit, head)
-        })
+        self.handle.readers.ask(move |seen| seen.view.before(&channel, before, limit, seen.head))
     }
 
     fn range(
@@ -207,10 +214,7 @@ impl Store for Disk {
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
         let namespace = namespace.to_owned();
-        self.handle.readers.ask(move |shelf| {
-            let head = shelf.head();
-            shelf.tables.view().range(&namespace, (after, up_to), limit, head)
-        })
+        self.handle.readers.ask(move |seen| seen.view.range(&namespace, (after, up_to), limit, seen.head))
     }
 
     /// The mark is synced when it answers; the events are taken away afterwards, little by little.
@@ -236,6 +240,15 @@ impl Store for Disk {
     fn given(&self) -> Option<Position> {
         Some(self.handle.shelf.head())
     }
+
+    fn figures(&self) -> StoreFigures {
+        let shelf = &self.handle.shelf;
+        StoreFigures {
+            free_bytes: shelf.space.free(),
+            failed: shelf.failed.get().is_some(),
+            ..shelf.tally.figures()
+        }
+    }
 }
 
 impl fmt::Debug for Disk {
@@ -256,21 +269,28 @@ struct Handle {
 }
 
 impl Handle {
-    fn start(directory: Directory, tables: Tables, found: Found) -> Result<Self, std::io::Error> {
+    fn start(
+        directory: Directory,
+        tables: Tables,
+        found: Found,
+        options: DiskOptions,
+    ) -> Result<Self, std::io::Error> {
         let Found { identity: Identity { epoch, base, .. }, tail, batches, removals } = found;
         let (changed, _) = watch::channel(());
         let shelf = Arc::new(Shelf {
             epoch,
             base,
-            tables,
-            state: Mutex::new(State::new(tail)),
-            marking: RwLock::new(()),
+            path: directory.tables(),
+            state: Mutex::new(State::new(tail, tables.moment())),
+            engine: RwLock::new(Some(tables)),
+            space: Space::new(directory.path().into(), options.reserve_bytes),
+            tally: Tally::default(),
             changed,
             failed: OnceLock::new(),
         });
         let (jobs, waiting) = mpsc::sync_channel(WRITES_QUEUED_MAX);
         let (readers, reads) = Readers::new();
-        let writer = Writer { tail, batches, removals };
+        let writer = Writer { tail, batches, removals, stuck: None };
         let mut handle = Self {
             shelf: shelf.clone(),
             jobs: Some(jobs),
@@ -317,7 +337,7 @@ struct Found {
 }
 
 /// Writes what an empty log consists of.
-fn create(tables: &Tables, epoch: Epoch) -> Result<(), fjall::Error> {
+fn create(tables: &Tables, epoch: Epoch) -> Result<(), WriteError> {
     let identity = Identity { format: FORMAT, epoch, base: Position::START };
     let mut writes = tables.batch();
     writes.insert(&tables.meta, IDENTITY, identity.seal(IDENTITY));

@@ -94,6 +94,10 @@ impl Directory {
         Ok(own)
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where the engine keeps its files.
     pub(super) fn tables(&self) -> PathBuf {
         self.path.join(TABLES)

@@ -68,13 +68,7 @@ impl Follower {
 
     fn read(&self) -> oneshot::Receiver<Result<Page, StoreError>> {
         let after = self.head;
-        self.handle.readers.begin(move |shelf| {
-            let head = shelf.head();
-            let marking = shelf.marking.read();
-            let view = shelf.tables.view();
-            drop(marking);
-            view.all((after, head), NEWS_PAGE)
-        })
+        self.handle.readers.begin(move |seen| seen.view.all((after, seen.head), NEWS_PAGE))
     }
 
     async fn told(&mut self) -> Followed {

@@ -8,11 +8,19 @@ use sosik_core::cursor::Epoch;
 pub struct DiskOptions {
     /// The epoch to begin, where one is begun; must be random.
     pub fresh: Epoch,
+    /// Bytes of the file system that appends leave free, by default [`RESERVE_BYTES`]. Trimming may use them, and so may
+    /// the engine to write out its tables and to merge them. With less than the default a busy log that comes near the
+    /// end of its disk may have to stop until there is room again; what it acknowledged is safe with any value.
+    pub reserve_bytes: u64,
 }
 
 impl DiskOptions {
     /// The defaults.
     pub fn new(fresh: Epoch) -> Self {
-        Self { fresh }
+        Self { fresh, reserve_bytes: RESERVE_BYTES }
     }
 }
+
+/// Default of [`DiskOptions::reserve_bytes`]: 256 MiB, which is two journals and the tables written out of memory
+/// while they lie beside them.
+pub const RESERVE_BYTES: u64 = 256 * 1024 * 1024;

@@ -12,7 +12,10 @@ use parking_lot::Mutex;
 use sosik_core::store::{Answer, StoreError};
 use tokio::sync::oneshot;
 
-use super::{READS_QUEUED_MAX, shelf::Shelf};
+use super::{
+    READS_QUEUED_MAX,
+    shelf::{Seen, Shelf},
+};
 
 /// A read, to be run on whichever thread is free.
 pub(super) type Read = Box<dyn FnOnce(&Shelf) + Send>;
@@ -33,7 +36,7 @@ impl Readers {
     /// Hands in a read at once; the answer comes by the future.
     pub(super) fn ask<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Shelf) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&Seen<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<'static, Result<T, StoreError>> {
         let answer = self.begin(read);
         Box::pin(async { answer.await.unwrap_or_else(|_| Err(ended())) })
@@ -42,12 +45,12 @@ impl Readers {
     /// As [`Readers::ask`], for an answer that is waited for with interruptions.
     pub(super) fn begin<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Shelf) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&Seen<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, StoreError>> {
         let (reply, answer) = oneshot::channel();
         let job: Read = Box::new(move |shelf| {
             if !reply.is_closed() {
-                let _ = reply.send(read(shelf));
+                let _ = reply.send(shelf.see(read));
             }
         });
         match self.0.try_send(job) {

@@ -10,9 +10,9 @@ use sosik_core::{cursor::Position, name::ChannelName, store::StoreError};
 use super::{
     REMOVED_AT_ONCE_MAX,
     layout::{REMOVAL, event_key, order_key, position_of, removal_key, removal_of},
-    shelf::Shelf,
     stage::Removed,
     tables::{Tables, damaged, unreadable},
+    write_error::WriteError,
 };
 
 /// What is still to be taken away, oldest mark first.
@@ -42,25 +42,23 @@ impl Removals {
     }
 
     /// Takes away some, and answers whether there may be more. Not synced: the mark is, and what a crash leaves is
-    /// found in the list again.
-    pub(super) fn step(&mut self, shelf: &Shelf) -> bool {
-        let Some((channel, to)) = self.waiting.front().filter(|_| shelf.failed.get().is_none()) else {
-            return false;
-        };
-        match some(&shelf.tables, channel, *to) {
+    /// found in the list again. It may use the reserve, because it is what makes room.
+    pub(super) fn step(&mut self, tables: &Tables) -> Result<bool, WriteError> {
+        let Some((channel, to)) = self.waiting.front() else { return Ok(false) };
+        match some(tables, channel, *to) {
             Ok(true) => drop(self.waiting.pop_front()),
             Ok(false) => {}
             // It stays on the list; the next start tries again.
             Err(Why::Read) => drop(self.waiting.pop_front()),
-            Err(Why::Write(error)) => drop(shelf.failed.set(format!("removing has failed: {error}"))),
+            Err(Why::Write(error)) => return Err(error),
         }
-        true
+        Ok(true)
     }
 }
 
 enum Why {
     Read,
-    Write(fjall::Error),
+    Write(WriteError),
 }
 
 /// Takes away at most [`REMOVED_AT_ONCE_MAX`] events, and answers whether that was all.
@@ -79,6 +77,6 @@ fn some(tables: &Tables, channel: &ChannelName, to: Position) -> Result<bool, Wh
     if done {
         writes.remove(&tables.meta, removal_key(channel, to));
     }
-    tables.commit_unsynced(writes).map_err(Why::Write)?;
+    tables.settle().and_then(|()| tables.commit_unsynced(writes)).map_err(Why::Write)?;
     Ok(done)
 }

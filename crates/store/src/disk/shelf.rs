@@ -1,6 +1,6 @@
 //! What the threads and the handles of one log share.
 
-use std::sync::OnceLock;
+use std::{path::PathBuf, sync::OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use sosik_core::{
@@ -9,23 +9,52 @@ use sosik_core::{
 };
 use tokio::sync::watch;
 
-use super::{state::State, tables::Tables};
+use super::{
+    space::Space,
+    state::State,
+    tables::{Tables, View},
+    tally::Tally,
+};
 
 /// One open log.
 pub(super) struct Shelf {
     pub(super) epoch: Epoch,
     pub(super) base: Position,
-    pub(super) tables: Tables,
+    /// Where the engine below keeps its files.
+    pub(super) path: PathBuf,
+    /// Read by whoever reads and by the writer, as long as it takes; written by the writer alone, when it opens the
+    /// engine anew. `None` while that has not come to its end. Comes before `state` where both are held.
+    pub(super) engine: RwLock<Option<Tables>>,
     pub(super) state: Mutex<State>,
-    /// Held for writing while a mark is committed and its notice pushed: who looks for events under a read lock sees no
-    /// mark whose notice is still to come.
-    pub(super) marking: RwLock<()>,
+    pub(super) space: Space,
+    pub(super) tally: Tally,
     pub(super) changed: watch::Sender<()>,
     /// Why nothing is written any more.
     pub(super) failed: OnceLock<String>,
 }
 
+/// What may be read at one moment: everything in it was synced, except that events marked as gone may be there or not.
+pub(super) struct Seen<'a> {
+    pub(super) view: View<'a>,
+    /// The committed head.
+    pub(super) head: Position,
+}
+
 impl Shelf {
+    /// Reads what may be seen now. Waits no longer than it takes to open the engine anew, never for a sync.
+    pub(super) fn see<T>(
+        &self,
+        read: impl FnOnce(&Seen<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let engine = self.engine.read();
+        let Some(tables) = &*engine else { return Err(self.refusal()) };
+        let (moment, head) = {
+            let state = self.state.lock();
+            (state.moment.clone(), state.head)
+        };
+        read(&Seen { view: tables.view_at(moment), head })
+    }
+
     /// The committed head.
     pub(super) fn head(&self) -> Position {
         self.state.lock().head
@@ -34,5 +63,10 @@ impl Shelf {
     /// What writes are answered once one has failed.
     pub(super) fn failure(&self) -> StoreError {
         StoreError::Failed(self.failed.get().cloned().unwrap_or_else(|| "its writer has ended".into()))
+    }
+
+    /// What is answered while there is no engine.
+    pub(super) fn refusal(&self) -> StoreError {
+        if self.failed.get().is_some() { self.failure() } else { StoreError::Unavailable }
     }
 }

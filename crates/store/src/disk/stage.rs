@@ -26,10 +26,17 @@ pub(super) struct Stage<'a> {
     changed: BTreeSet<ChannelName>,
     batches: HashMap<u128, Vec<Placed>>,
     epoch: Epoch,
-    /// Where the log ends after the commit.
+    tail: Tail,
+    news: News,
+    room: bool,
+}
+
+/// What is to be known of a commit once it is synced.
+pub(super) struct Staged {
+    /// Where the log ends then.
     pub(super) tail: Tail,
-    /// What the commit makes visible.
     pub(super) news: News,
+    pub(super) batches: HashMap<u128, Vec<Placed>>,
 }
 
 /// What a commit makes visible.
@@ -46,7 +53,8 @@ pub(super) enum Removed {
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(tables: &'a Tables, tail: Tail, epoch: Epoch) -> Self {
+    /// Without `room` it takes no events, only marks.
+    pub(super) fn new(tables: &'a Tables, tail: Tail, epoch: Epoch, room: bool) -> Self {
         Self {
             view: tables.view(),
             writes: tables.batch(),
@@ -57,6 +65,7 @@ impl<'a> Stage<'a> {
             epoch,
             tail,
             news: News::default(),
+            room,
         }
     }
 
@@ -65,6 +74,9 @@ impl<'a> Stage<'a> {
         let stored = before.placed(batch.id).or_else(|| self.batches.get(&batch.id).map(|placed| &**placed));
         if let Some(placed) = stored {
             return Err(StageError::Duplicate(placed.to_vec()));
+        }
+        if !self.room {
+            return Err(StageError::Full);
         }
         let mut guards = Own { next: self.tail.head, stage: self };
         let places = places(&batch.entries, &mut guards)?.ok_or(StageError::Conflict)?;
@@ -114,7 +126,7 @@ impl<'a> Stage<'a> {
     }
 
     /// The whole as one batch, which also moves the head.
-    pub(super) fn finish(mut self) -> (OwnedWriteBatch, Tail, News, HashMap<u128, Vec<Placed>>) {
+    pub(super) fn finish(mut self) -> (OwnedWriteBatch, Staged) {
         if let Some(last) = self.news.events.last() {
             let time = record::decode(LogId::Disk, self.epoch, last).map_or(0, |event| event.time);
             self.tail.last_time = self.tail.last_time.max(time);
@@ -128,7 +140,7 @@ impl<'a> Stage<'a> {
             }
         }
         self.writes.insert(&self.view.tables.meta, TAIL, self.tail.seal(TAIL));
-        (self.writes, self.tail, self.news, self.batches)
+        (self.writes, Staged { tail: self.tail, news: self.news, batches: self.batches })
     }
 
     /// Reads nothing: the guards have, so that a batch is staged whole or not at all.
@@ -196,6 +208,8 @@ impl<'a> Stage<'a> {
 pub(super) enum StageError {
     Conflict,
     Duplicate(Vec<Placed>),
+    /// It would have to go into the reserve.
+    Full,
     /// A record could not be read.
     Unreadable,
 }

@@ -1,5 +1,6 @@
 //! What everybody may see of a log at the moment. Nothing comes here before it was synced.
 
+use fjall::Snapshot;
 use sosik_core::{cursor::Position, store::Stored};
 
 use crate::held::{Notices, Recent, SIGNALS_HELD_BYTES_MAX, SIGNALS_HELD_MAX};
@@ -12,6 +13,8 @@ use super::{
 
 /// Where the log ends, the newest events so that followers that keep up read nothing, and notices.
 pub(super) struct State {
+    /// The tables as they were when the head moved last: with every mark whose notice is held, and no other.
+    pub(super) moment: Snapshot,
     pub(super) head: Position,
     pub(super) last_time: u64,
     pub(super) notices: Notices,
@@ -22,8 +25,9 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(tail: Tail) -> Self {
+    pub(super) fn new(tail: Tail, moment: Snapshot) -> Self {
         Self {
+            moment,
             head: tail.head,
             last_time: tail.last_time,
             notices: Notices::behind(tail.removed_to),
@@ -33,8 +37,9 @@ impl State {
         }
     }
 
-    /// Takes in what was synced.
-    pub(super) fn publish(&mut self, tail: Tail, news: News) {
+    /// Takes in what was synced, with the moment since which the tables hold it.
+    pub(super) fn publish(&mut self, tail: Tail, news: News, moment: Snapshot) {
+        self.moment = moment;
         for removed in news.removed {
             let (channel, to) = match &removed {
                 Removed::Trimmed { channel, to, first_seq } => {

@@ -1,10 +1,11 @@
 //! The tables of a log in the engine below, and reading them as they were at one moment.
 
-use std::{ops::Bound, path::Path};
+use std::{ops::Bound, path::Path, thread, time::Duration};
 
 use bytes::Bytes;
 use fjall::{
-    Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, Snapshot,
+    AbstractTree, Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable,
+    Snapshot,
 };
 use sosik_core::{
     cursor::Position,
@@ -15,6 +16,7 @@ use sosik_core::{
 use super::{
     layout::{event_key, mark_key, order_key, position_of, record_key},
     value::{EventValue, OrderValue, Record, Value},
+    write_error::WriteError,
 };
 
 /// The four tables. All are written by one batch per commit.
@@ -48,24 +50,46 @@ impl Tables {
         self.database.batch()
     }
 
-    /// Writes `batch` and syncs it; only then it becomes visible to any read. A failure is final for the database below:
-    /// it refuses every later write.
-    pub(super) fn commit(&self, batch: OwnedWriteBatch) -> Result<(), fjall::Error> {
-        batch.durability(Some(PersistMode::SyncData)).commit()
+    /// Waits until what was written lately is out of memory so far that the engine will not make the next commit wait:
+    /// in there it would wait for ever, if the thread that does that work has ended by a failure.
+    pub(super) fn settle(&self) -> Result<(), WriteError> {
+        while [&self.events, &self.order, &self.channels, &self.meta].into_iter().any(is_behind) {
+            self.database.persist(PersistMode::Buffer).map_err(WriteError::of_a_write)?;
+            thread::sleep(SETTLING_LOOKS_EACH);
+        }
+        Ok(())
+    }
+
+    /// Writes `batch` and syncs it. The engine below shows it to every snapshot that is taken from its write on: what
+    /// others may read is a snapshot that the writer takes after the sync.
+    pub(super) fn commit(&self, batch: OwnedWriteBatch) -> Result<(), WriteError> {
+        self.commit_unsynced(batch)?;
+        self.database.persist(PersistMode::SyncData).map_err(WriteError::of_a_sync)
     }
 
     /// Writes `batch` without a sync of its own, for what is done again if it is lost.
-    pub(super) fn commit_unsynced(&self, batch: OwnedWriteBatch) -> Result<(), fjall::Error> {
-        batch.durability(Some(PersistMode::Buffer)).commit()
+    pub(super) fn commit_unsynced(&self, batch: OwnedWriteBatch) -> Result<(), WriteError> {
+        let written = batch.durability(None).commit();
+        written.and_then(|()| self.database.persist(PersistMode::Buffer)).map_err(WriteError::of_a_write)
     }
 
-    /// The tables as they are now.
+    /// This moment, to look at the tables as they are now.
+    pub(super) fn moment(&self) -> Snapshot {
+        self.database.snapshot()
+    }
+
+    /// The tables as they are now, synced or not: for the writer.
     pub(super) fn view(&self) -> View<'_> {
-        View { tables: self, snapshot: self.database.snapshot() }
+        self.view_at(self.moment())
+    }
+
+    /// The tables as they were at a moment.
+    pub(super) fn view_at(&self, moment: Snapshot) -> View<'_> {
+        View { tables: self, snapshot: moment }
     }
 }
 
-/// The tables as they were at one moment. All of it was synced, except that events marked as gone may be there or not.
+/// The tables as they were at one moment.
 pub(super) struct View<'a> {
     pub(super) tables: &'a Tables,
     snapshot: Snapshot,
@@ -90,6 +114,16 @@ impl View<'_> {
     ) -> Result<Option<V>, StoreError> {
         let found = self.snapshot.get(table, key).map_err(|error| unreadable(what(), error))?;
         found.map(|value| V::unseal(key, &value).map_err(|_| damaged(what()))).transpose()
+    }
+
+    /// Whether there is a row under `key`.
+    pub(super) fn has(
+        &self,
+        table: &Keyspace,
+        key: &[u8],
+        what: impl Fn() -> String,
+    ) -> Result<bool, StoreError> {
+        self.snapshot.contains_key(table, key).map_err(|error| unreadable(what(), error))
     }
 
     /// The rows of `table` between two keys, in order and from both ends.
@@ -183,6 +217,11 @@ impl View<'_> {
     }
 }
 
+/// Whether flushing and merging lag behind: one step before the engine makes a commit wait for them.
+fn is_behind(table: &Keyspace) -> bool {
+    table.tree.sealed_memtable_count() >= SEALED_MAX || table.tree.l0_run_count() >= RUNS_MAX
+}
+
 /// The engine below could not read `what`.
 pub(super) fn unreadable(what: String, error: fjall::Error) -> StoreError {
     StoreError::Failed(format!("{what} cannot be read: {error}"))
@@ -193,6 +232,11 @@ pub(super) fn damaged(what: String) -> StoreError {
     StoreError::Failed(format!("{what} is damaged: its checksum does not match"))
 }
 
+/// Tables in memory that wait to be written out, of one table: the engine stops commits at 4.
+const SEALED_MAX: usize = 3;
+/// Parts on the disk that wait to be merged, of one table: the engine slows commits down from 20 on and stops them at 30.
+const RUNS_MAX: usize = 20;
+const SETTLING_LOOKS_EACH: Duration = Duration::from_millis(1);
 /// Threads that flush and compact.
 const WORKER_THREADS: usize = 2;
 /// Blocks read lately: 32 MiB.

@@ -2,9 +2,14 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{Receiver, TryRecvError},
+    sync::{
+        atomic::Ordering::Relaxed,
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    },
+    time::Duration,
 };
 
+use fjall::Snapshot;
 use sosik_core::{
     cursor::Position,
     name::ChannelName,
@@ -14,10 +19,13 @@ use tokio::sync::oneshot;
 
 use super::{
     GROUP_BYTES_MAX, GROUP_EVENTS_MAX,
+    recovery::{Recovered, Stuck},
     removal::Removals,
     shelf::Shelf,
-    stage::{Stage, StageError},
+    stage::{Stage, StageError, Staged},
+    tally::clock,
     value::Tail,
+    write_error::WriteError,
 };
 use crate::held::Batches;
 
@@ -33,6 +41,8 @@ pub(super) struct Writer {
     pub(super) tail: Tail,
     pub(super) batches: Batches,
     pub(super) removals: Removals,
+    /// Set while the engine below takes no writes and there may be a way back.
+    pub(super) stuck: Option<Stuck>,
 }
 
 impl Writer {
@@ -43,8 +53,7 @@ impl Writer {
             let written = catch_unwind(AssertUnwindSafe(|| self.write(shelf, group)));
             // Who waits for an answer that a panic took away is told by its dropped reply to ask again.
             written.unwrap_or_else(|_| panicked(shelf)).into_iter().for_each(Answered::send);
-            let removed = catch_unwind(AssertUnwindSafe(|| self.removals.step(shelf)));
-            removed.unwrap_or_else(|_| panicked(shelf));
+            self.remove_some(shelf);
         }
     }
 
@@ -70,48 +79,156 @@ impl Writer {
         Some(group)
     }
 
-    /// Waits for a job, and meanwhile takes away what is marked as gone.
+    /// Waits for a job, and meanwhile takes away what is marked as gone and looks after the engine.
     fn wait(&mut self, shelf: &Shelf, jobs: &Receiver<Job>) -> Option<Job> {
         loop {
             match jobs.try_recv() {
                 Ok(job) => return Some(job),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) if self.removals.step(shelf) => {}
-                Err(TryRecvError::Empty) => return jobs.recv().ok(),
+                Err(TryRecvError::Empty) if self.remove_some(shelf) => {}
+                Err(TryRecvError::Empty) => match jobs.recv_timeout(TENDED_EACH) {
+                    Ok(job) => return Some(job),
+                    Err(RecvTimeoutError::Disconnected) => return None,
+                    Err(RecvTimeoutError::Timeout) => self.tend(shelf),
+                },
             }
         }
     }
 
-    fn write(&mut self, shelf: &Shelf, group: Vec<Job>) -> Vec<Answered> {
-        if shelf.failed.get().is_some() {
-            return group.into_iter().map(|job| Answered::failed(job, shelf)).collect();
+    /// What is due while nobody asks for anything.
+    fn tend(&mut self, shelf: &Shelf) {
+        let tended = catch_unwind(AssertUnwindSafe(|| {
+            self.is_able(shelf);
+            shelf.tally.disk_bytes.store(shelf.space.used(), Relaxed);
+        }));
+        tended.unwrap_or_else(|_| panicked(shelf));
+    }
+
+    /// Whether anything can be written; finds the way back if there is one by now.
+    fn is_able(&mut self, shelf: &Shelf) -> bool {
+        let Some(stuck) = self.stuck.as_mut().filter(|_| shelf.failed.get().is_none()) else {
+            return shelf.failed.get().is_none();
+        };
+        match stuck.recover(shelf, self.tail) {
+            Recovered::NotYet => return false,
+            Recovered::Failed(why) => drop(shelf.failed.set(why)),
+            Recovered::Again(stored) => {
+                self.stuck = None;
+                let engine = shelf.engine.read();
+                if let (Some(tables), Some(staged)) = (&*engine, stored) {
+                    self.publish(shelf, tables.moment(), staged);
+                }
+            }
         }
-        let mut stage = Stage::new(&shelf.tables, self.tail, shelf.epoch);
+        shelf.failed.get().is_none()
+    }
+
+    fn remove_some(&mut self, shelf: &Shelf) -> bool {
+        let removed = catch_unwind(AssertUnwindSafe(|| {
+            if self.stuck.is_some() || shelf.failed.get().is_some() {
+                return false;
+            }
+            let engine = shelf.engine.read();
+            let Some(tables) = &*engine else { return false };
+            match self.removals.step(tables) {
+                Ok(more) => {
+                    // A moment held for long would keep what was removed since on the disk.
+                    if more {
+                        shelf.state.lock().moment = tables.moment();
+                    }
+                    more
+                }
+                Err(error) => {
+                    self.broken(shelf, &error, None);
+                    false
+                }
+            }
+        }));
+        removed.unwrap_or_else(|_| panicked(shelf))
+    }
+
+    fn write(&mut self, shelf: &Shelf, group: Vec<Job>) -> Vec<Answered> {
+        if !self.is_able(shelf) {
+            return group.into_iter().map(|job| self.refused(job, shelf)).collect();
+        }
+        let engine = shelf.engine.read();
+        let Some(tables) = &*engine else {
+            return group.into_iter().map(|job| self.refused(job, shelf)).collect();
+        };
+        let bytes: usize = group.iter().map(|job| job.size().1).sum();
+        let room = shelf.space.takes(bytes as u64);
+        let mut stage = Stage::new(tables, self.tail, shelf.epoch, room);
         let answers: Vec<_> = group.into_iter().map(|job| self.stage(&mut stage, job)).collect();
+        let full =
+            answers.iter().filter(|answer| matches!(answer, Answered::Append(Err(AppendError::Full), _)));
+        shelf.tally.appends_full.fetch_add(full.count() as u64, Relaxed);
         if stage.is_empty() {
             return answers;
         }
-        match self.commit(shelf, stage) {
-            Ok(()) => answers,
+        let (writes, staged) = stage.finish();
+        let began = clock();
+        match tables.settle().and_then(|()| tables.commit(writes)) {
+            Ok(()) => {
+                shelf.tally.committed(staged.news.events.len(), began.elapsed());
+                self.publish(shelf, tables.moment(), staged);
+                answers
+            }
             Err(error) => {
-                let _ = shelf.failed.set(format!("a write or its sync has failed: {error}"));
+                self.broken(shelf, &error, Some(staged));
                 answers.into_iter().map(|answer| answer.or_failed(shelf)).collect()
             }
         }
     }
 
     /// Nothing of a commit is visible, remembered or answered before its sync has ended.
-    fn commit(&mut self, shelf: &Shelf, stage: Stage<'_>) -> Result<(), fjall::Error> {
-        let (writes, tail, news, batches) = stage.finish();
-        let marking = (!news.removed.is_empty()).then(|| shelf.marking.write());
-        shelf.tables.commit(writes)?;
+    fn publish(&mut self, shelf: &Shelf, moment: Snapshot, staged: Staged) {
+        let Staged { tail, news, batches } = staged;
         self.tail = tail;
         batches.iter().for_each(|(id, placed)| self.batches.push(*id, placed));
         self.removals.extend(&news.removed);
-        shelf.state.lock().publish(tail, news);
-        drop(marking);
+        shelf.state.lock().publish(tail, news, moment);
         shelf.changed.send_replace(());
-        Ok(())
+    }
+
+    /// A write has failed: for good, or until there is room again.
+    fn broken(&mut self, shelf: &Shelf, error: &WriteError, staged: Option<Staged>) {
+        let has_way_back = match error {
+            WriteError::NoRoom(_) => true,
+            // It does not say why. If there is hardly any room left, that is why: what it does by itself is to write
+            // tables out and to merge them, and nothing of that was acknowledged from.
+            WriteError::Refused => !shelf.space.takes(0),
+            WriteError::Sync(_) | WriteError::Write(_) => false,
+        };
+        if matches!(error, WriteError::Sync(_)) {
+            shelf.tally.syncs_failed.fetch_add(1, Relaxed);
+        }
+        if has_way_back {
+            self.stuck = Some(Stuck::new(staged));
+        } else {
+            let _ = shelf.failed.set(error.to_string());
+        }
+    }
+
+    /// The answer to a job while nothing can be written.
+    fn refused(&self, job: Job, shelf: &Shelf) -> Answered {
+        let Some(stuck) = self.stuck.as_ref().filter(|_| shelf.failed.get().is_none()) else {
+            return Answered::failed(job, shelf);
+        };
+        match job {
+            Job::Append(batch, reply) => {
+                let under_way =
+                    stuck.commit.as_ref().is_some_and(|commit| commit.batches.contains_key(&batch.id));
+                let answer = if under_way {
+                    AppendError::Unknown
+                } else {
+                    shelf.tally.appends_full.fetch_add(1, Relaxed);
+                    AppendError::Full
+                };
+                Answered::Append(Err(answer), reply)
+            }
+            Job::Trim(_, _, reply) => Answered::Trim(Err(StoreError::Unavailable), reply),
+            Job::Forget(_, reply) => Answered::Forget(Err(StoreError::Unavailable), reply),
+        }
     }
 
     fn stage(&self, stage: &mut Stage<'_>, job: Job) -> Answered {
@@ -123,6 +240,7 @@ impl Writer {
                         Err(AppendError::Duplicate(Appended { placed, level: Level::Synced }))
                     }
                     Err(StageError::Conflict) => Err(AppendError::Conflict),
+                    Err(StageError::Full) => Err(AppendError::Full),
                     Err(StageError::Unreadable) => Err(AppendError::Failed),
                 };
                 Answered::Append(answer, reply)
@@ -166,12 +284,13 @@ impl Answered {
         }
     }
 
-    /// Whatever was to be answered rested on what was not written.
+    /// Whatever was to be answered rested on what was not written, or not known to be.
     fn or_failed(self, shelf: &Shelf) -> Self {
+        let append = if shelf.failed.get().is_some() { AppendError::Failed } else { AppendError::Unknown };
         match self {
-            Self::Append(_, reply) => Self::Append(Err(AppendError::Failed), reply),
-            Self::Trim(_, reply) => Self::Trim(Err(shelf.failure()), reply),
-            Self::Forget(_, reply) => Self::Forget(Err(shelf.failure()), reply),
+            Self::Append(_, reply) => Self::Append(Err(append), reply),
+            Self::Trim(_, reply) => Self::Trim(Err(shelf.refusal()), reply),
+            Self::Forget(_, reply) => Self::Forget(Err(shelf.refusal()), reply),
         }
     }
 
@@ -183,3 +302,6 @@ impl Answered {
         }
     }
 }
+
+/// How often a writer that nobody asks looks after the engine.
+const TENDED_EACH: Duration = Duration::from_secs(1);
