@@ -92,6 +92,7 @@ impl Channel {
                 position: told.position.max(stored.position),
                 trimmed_to: told.trimmed_to.max(stored.trimmed_to),
                 first_seq: told.first_seq.max(stored.first_seq),
+                bytes: stored.bytes + told.bytes,
             }),
             // It has begun since the store was asked.
             (None, Some(told)) => {
@@ -107,13 +108,14 @@ impl Channel {
         self.remember_newest(&state);
     }
 
-    /// Takes in an event that the log told. `step` is the distance of retention's marks.
-    pub(crate) fn push(&self, event: Arc<Event>, step: u64) {
+    /// Takes in an event that the log told, with the bytes of its record. `step` is the distance of retention's marks.
+    pub(crate) fn push(&self, event: Arc<Event>, bytes: usize, step: u64) {
         let mut state = self.state.lock();
         let first_seq = if state.loaded { event.seq } else { 0 };
         let head = state.head.get_or_insert_with(|| ChannelHead { first_seq, ..ChannelHead::default() });
         if event.seq > head.seq {
             (head.seq, head.position) = (event.seq, event.position);
+            head.bytes += bytes as u64;
         }
         if event.seq.is_multiple_of(step) && !self.signal {
             state.marks.push_back((event.seq, event.position));

@@ -15,7 +15,7 @@ use crate::{
     limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX},
     member::{Kind, Member},
     name::ChannelName,
-    store::{Page, PageLimit, Stored},
+    store::{Page, PageLimit, Scope, Stored},
 };
 
 /// One merged page: everything of the covered members in `(place when it was read, complete_to]`.
@@ -65,7 +65,8 @@ impl Half {
                     page
                 }
                 Kind::Prefix { .. } => {
-                    self.life.store.range(&member.space.options.name, start, head, share).await?
+                    let scope = Scope::Namespace(member.space.options.name.clone());
+                    self.life.store.range(scope, start, head, share).await?
                 }
             };
             let Page { events, complete_to, .. } = page;

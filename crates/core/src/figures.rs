@@ -5,8 +5,10 @@
 /// Counters begin at 0 when the store is opened, and never fall.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoreFigures {
-    /// Bytes of the records that are kept, without what the engine adds to them.
+    /// Bytes of the records that are kept, exact, without what the engine adds to them.
     pub kept_bytes: u64,
+    /// Events that are kept.
+    pub kept_events: u64,
     /// Bytes that the log's files take up on the disk.
     pub disk_bytes: u64,
     /// Bytes that are free on its file system; `None` without one, or when it could not be asked.

@@ -4,6 +4,7 @@
 //! the queue. It knows no socket, no HTTP, no JSON and no clock; time and randomness are arguments.
 
 mod append;
+mod capacity;
 mod channel;
 pub mod cursor;
 pub mod error;
@@ -29,6 +30,7 @@ mod start;
 pub mod store;
 
 pub use append::Published;
+pub use capacity::{Capacity, Full};
 pub use cursor::{Cursor, Epoch, LogId, Part, Position};
 pub use error::Error;
 pub use event::{Data, Draft, Event, Gap, GapReason};

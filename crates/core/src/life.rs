@@ -259,7 +259,7 @@ impl Life {
         match record::decode(self.log, self.epoch, stored) {
             Ok(event) => {
                 self.last_time.fetch_max(event.time, Ordering::AcqRel);
-                channel.push(Arc::new(event), space.options.step());
+                channel.push(Arc::new(event), stored.body.len(), space.options.step());
             }
             Err(_) => {
                 self.unreadable.fetch_add(1, Ordering::Relaxed);
@@ -336,6 +336,7 @@ impl Life {
                 position: stored.position,
                 trimmed_to: stored.position,
                 first_seq: stored.seq + 1,
+                bytes: 0,
             }
         })
     }

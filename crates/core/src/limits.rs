@@ -70,6 +70,16 @@ pub const IDEMPOTENCY_KEYS_MAX: u64 = 1_000_000;
 /// of `producers_max`. Costs about half a kilobyte of the disk each, or of memory in the memory log.
 pub const PRODUCERS_MAX: u64 = 100_000;
 
+/// Bytes of records kept per channel: 64 MiB. Default of `bytes_max`.
+pub const BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// How long an event is kept, milliseconds: 7 days. Default of `age_max_ms`.
+pub const AGE_MAX_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+/// What each kept event counts against [`crate::Capacity`] besides its record, bytes: its rows and places in the store.
+pub const EVENT_OVERHEAD_BYTES: u64 = 160;
+/// Kept bytes of the disk log: 10 GiB. Default of [`crate::Capacity::bytes_max`] there. Costs as much room on the disk.
+pub const DISK_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
+/// Kept bytes of the memory log: 1 GiB. Default of [`crate::Capacity::bytes_max`] there. Costs as much memory.
+pub const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Page reads of the store that run at the same time, per node.
 pub const PAGE_READS_MAX: usize = 64;
 /// Joins of one connection that wait for their backlog.

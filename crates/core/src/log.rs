@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::{
     append::{Appender, Published},
+    capacity::Capacity,
     channel::Channel,
     cursor::{LogId, Position},
     error::Error,
@@ -36,6 +37,7 @@ pub struct Log {
     watches: Arc<AtomicU64>,
     life: RwLock<Arc<Life>>,
     appender: Appender,
+    capacity: Capacity,
     trims: tokio::sync::Mutex<()>,
     pulse: Notify,
     counts: Counts,
@@ -64,10 +66,25 @@ pub struct LogFigures {
     pub waiting: usize,
     /// Channels held in memory.
     pub channels: usize,
+    /// What is kept, as it counts against [`Capacity::bytes_max`], bytes.
+    pub kept_bytes: u64,
+    /// [`Capacity::bytes_max`]: from [`LogFigures::NEARLY_FULL`] of it on an operator should look.
+    pub kept_bytes_max: u64,
+}
+
+impl LogFigures {
+    /// The share of `kept_bytes_max` that is nearly full.
+    pub const NEARLY_FULL: f64 = 0.8;
+
+    /// Whether the log is nearly full.
+    pub fn is_nearly_full(&self) -> bool {
+        self.kept_bytes as f64 >= self.kept_bytes_max as f64 * Self::NEARLY_FULL
+    }
 }
 
 impl Log {
     /// Opens `store` as the log `id`. `seed` makes its batch ids unique to this process.
+    #[expect(clippy::too_many_arguments, reason = "what a log is made of, said once")]
     pub(crate) async fn open(
         id: LogId,
         store: Arc<dyn Store>,
@@ -76,6 +93,7 @@ impl Log {
         watches: Arc<AtomicU64>,
         seed: u64,
         queue_max: usize,
+        capacity: Capacity,
     ) -> Result<Self, StoreError> {
         let opened = store.open().await?;
         let life = Arc::new(Life::new(id, store.clone(), opened, &namespaces, watches.clone()));
@@ -87,6 +105,7 @@ impl Log {
             watches,
             life: RwLock::new(life),
             appender: Appender::new(seed, queue_max),
+            capacity,
             trims: tokio::sync::Mutex::default(),
             pulse: Notify::new(),
             counts: Counts::default(),
@@ -129,6 +148,8 @@ impl Log {
             unreadable: self.life().unreadable(),
             waiting: self.appender.waiting(),
             channels: self.life().known(),
+            kept_bytes: self.capacity.used(&self.store.figures()),
+            kept_bytes_max: self.capacity.bytes_max,
         }
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     append::Published,
+    capacity::Capacity,
     cursor::{LogId, Part, Position},
     error::Error,
     event::{Data, Draft},
@@ -36,6 +37,8 @@ pub struct NodeOptions {
     pub namespaces: Vec<Namespace>,
     /// Most publishes that wait for their append, per log. Default 10,000.
     pub append_queue_max: usize,
+    /// How much each log may hold, `disk` first.
+    pub capacities: [Capacity; 2],
     /// Random; makes batch ids unique to this process.
     pub seed: u64,
 }
@@ -43,7 +46,8 @@ pub struct NodeOptions {
 impl NodeOptions {
     /// Default limits with these namespaces.
     pub fn new(namespaces: Vec<Namespace>, seed: u64) -> Self {
-        Self { namespaces, append_queue_max: APPEND_QUEUE_MAX, seed }
+        let capacities = LogId::ALL.map(Capacity::of);
+        Self { namespaces, append_queue_max: APPEND_QUEUE_MAX, capacities, seed }
     }
 }
 
@@ -70,8 +74,9 @@ impl Node {
         for (id, store) in LogId::ALL.into_iter().zip(stores) {
             let (namespaces, herald, watches) = (namespaces.clone(), herald.clone(), watches.clone());
             let seed = options.seed.wrapping_add(id.index() as u64);
-            let log =
-                Log::open(id, store, namespaces, herald, watches, seed, options.append_queue_max).await?;
+            let capacity = options.capacities[id.index()];
+            let queue_max = options.append_queue_max;
+            let log = Log::open(id, store, namespaces, herald, watches, seed, queue_max, capacity).await?;
             logs.push(Arc::new(log));
         }
         let logs = logs.try_into().map_err(|_| StoreError::Failed("a node has two logs".into()))?;

@@ -17,7 +17,7 @@ use crate::{
     channel::Channel,
     cursor::{LogId, Position},
     herald::WatchId,
-    limits::{EVENTS_MAX, IDEMPOTENCY_KEYS_MAX, PRODUCERS_MAX},
+    limits::{AGE_MAX_MS, BYTES_MAX, EVENTS_MAX, IDEMPOTENCY_KEYS_MAX, PRODUCERS_MAX},
     name::{ChannelName, Prefix},
     store::ChannelHead,
 };
@@ -37,6 +37,13 @@ pub struct Namespace {
     pub idempotency_keys_max: u64,
     /// Pairs of producer and channel remembered, for 24 hours at most since they last wrote. Default 100,000.
     pub producers_max: u64,
+    /// Bytes of records kept per channel: at least this many if there are, at most a tenth more. Default 64 MiB.
+    pub bytes_max: u64,
+    /// How long an event is kept, milliseconds; what is older goes, slowly. Default 7 days; `None` for ever.
+    pub age_max_ms: Option<u64>,
+    /// How long after its last event a channel that nobody reads is forgotten with its record, milliseconds; `None` for
+    /// never, the default. Needs `forgettable`.
+    pub forget_after_ms: Option<u64>,
     /// Whether its channels can be forgotten with their records; a channel's first `seq` is then its position.
     pub forgettable: bool,
 }
@@ -51,6 +58,9 @@ impl Namespace {
             events_max: EVENTS_MAX,
             idempotency_keys_max: IDEMPOTENCY_KEYS_MAX,
             producers_max: PRODUCERS_MAX,
+            bytes_max: BYTES_MAX,
+            age_max_ms: Some(AGE_MAX_MS),
+            forget_after_ms: None,
             forgettable: false,
         }
     }

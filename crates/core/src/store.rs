@@ -66,11 +66,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>>;
 
-    /// Kept events of all channels of a namespace in `(after, up_to]`, by position. As [`Store::page`], but without
+    /// Kept events of all channels of `scope` in `(after, up_to]`, by position. As [`Store::page`], but without
     /// `trimmed_to`.
     fn range(
         &self,
-        namespace: &str,
+        scope: Scope,
         after: Position,
         up_to: Position,
         limit: PageLimit,
@@ -364,6 +364,34 @@ pub struct ChannelHead {
     pub trimmed_to: Position,
     /// Number of the first event still kept, or of the next one if none is.
     pub first_seq: u64,
+    /// Bytes of the records of the events still kept.
+    pub bytes: u64,
+}
+
+impl ChannelHead {
+    /// How many events are still kept.
+    pub fn events(&self) -> u64 {
+        (self.seq + 1).saturating_sub(self.first_seq)
+    }
+}
+
+/// Whose events [`Store::range`] reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of the whole log.
+    All,
+    /// Those of one namespace.
+    Namespace(Box<str>),
+}
+
+impl Scope {
+    /// Whether the events of `channel` are in it.
+    pub fn has(&self, channel: &ChannelName) -> bool {
+        match self {
+            Self::All => true,
+            Self::Namespace(namespace) => channel.namespace() == &**namespace,
+        }
+    }
 }
 
 /// What [`Store::namespace`] answers.

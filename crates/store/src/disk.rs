@@ -38,7 +38,7 @@ use sosik_core::{
     name::ChannelName,
     store::{
         Answer, AppendError, Appended, Batch, ChannelHead, Follow, Level, MemoKey, MemoKind, MemosHeld,
-        NamespaceHead, Opened, Page, PageLimit, Remembered, Store, StoreError,
+        NamespaceHead, Opened, Page, PageLimit, Remembered, Scope, Store, StoreError,
     },
 };
 use tokio::sync::{oneshot, watch};
@@ -208,13 +208,12 @@ impl Store for Disk {
 
     fn range(
         &self,
-        namespace: &str,
+        scope: Scope,
         after: Position,
         up_to: Position,
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
-        let namespace = namespace.to_owned();
-        self.handle.readers.ask(move |seen| seen.view.range(&namespace, (after, up_to), limit, seen.head))
+        self.handle.readers.ask(move |seen| seen.view.range(&scope, (after, up_to), limit, seen.head))
     }
 
     /// The mark is synced when it answers; the events are taken away afterwards, little by little.
@@ -243,7 +242,10 @@ impl Store for Disk {
 
     fn figures(&self) -> StoreFigures {
         let shelf = &self.handle.shelf;
+        let (kept_events, kept_bytes) = shelf.state.lock().kept;
         StoreFigures {
+            kept_bytes,
+            kept_events,
             free_bytes: shelf.space.free(),
             failed: shelf.failed.get().is_some(),
             ..shelf.tally.figures()

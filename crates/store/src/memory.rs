@@ -8,10 +8,11 @@ use std::{fmt, sync::Arc};
 use parking_lot::Mutex;
 use sosik_core::{
     cursor::{Epoch, Position},
+    figures::StoreFigures,
     name::ChannelName,
     store::{
         Answer, AppendError, Appended, Batch, ChannelHead, Follow, Level, MemoKey, MemoKind, MemosHeld,
-        NamespaceHead, Opened, Page, PageLimit, Remembered, Store, StoreError,
+        NamespaceHead, Opened, Page, PageLimit, Remembered, Scope, Store, StoreError,
     },
 };
 use tokio::sync::watch;
@@ -108,13 +109,12 @@ impl Store for Memory {
 
     fn range(
         &self,
-        namespace: &str,
+        scope: Scope,
         after: Position,
         up_to: Position,
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
-        let namespace = namespace.to_owned();
-        Box::pin(async move { Ok(self.shared.state.lock().range(&namespace, after, up_to, limit)) })
+        Box::pin(async move { Ok(self.shared.state.lock().range(&scope, after, up_to, limit)) })
     }
 
     fn trim(&self, channel: &ChannelName, to: Position) -> Answer<'_, Result<(), StoreError>> {
@@ -146,6 +146,10 @@ impl Store for Memory {
 
     fn given(&self) -> Option<Position> {
         Some(self.shared.state.lock().given())
+    }
+
+    fn figures(&self) -> StoreFigures {
+        self.shared.state.lock().figures()
     }
 }
 

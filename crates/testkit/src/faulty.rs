@@ -21,10 +21,11 @@ use fastrand::Rng;
 use parking_lot::Mutex;
 use sosik_core::{
     cursor::Position,
+    figures::StoreFigures,
     name::ChannelName,
     store::{
         Answer, AppendError, Appended, Batch, ChannelHead, Follow, MemoKey, MemoKind, MemosHeld,
-        NamespaceHead, Opened, Page, PageLimit, Remembered, Store, StoreError,
+        NamespaceHead, Opened, Page, PageLimit, Remembered, Scope, Store, StoreError,
     },
 };
 use tokio::sync::watch;
@@ -141,12 +142,12 @@ impl Store for Faulty {
 
     fn range(
         &self,
-        namespace: &str,
+        scope: Scope,
         after: Position,
         up_to: Position,
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
-        Box::pin(self.shared.range(namespace.to_owned(), after, up_to, limit))
+        Box::pin(self.shared.range(scope, after, up_to, limit))
     }
 
     fn trim(&self, channel: &ChannelName, to: Position) -> Answer<'_, Result<(), StoreError>> {
@@ -169,6 +170,10 @@ impl Store for Faulty {
     fn given(&self) -> Option<Position> {
         let state = self.shared.state.lock();
         if state.alone { state.inner.given() } else { None }
+    }
+
+    fn figures(&self) -> StoreFigures {
+        self.shared.inner().figures()
     }
 }
 

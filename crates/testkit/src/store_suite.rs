@@ -20,7 +20,7 @@ use std::{fmt, future::Future, sync::Arc};
 
 use sosik_core::store::Store;
 
-pub use hand::{ALL, channel, check_before, check_page, entry};
+pub use hand::{ALL, channel, check_before, check_page, entry, space};
 pub use listener::Listener;
 
 /// Makes the stores that the cases run on.

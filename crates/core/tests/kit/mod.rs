@@ -11,9 +11,10 @@ use fastrand::Rng;
 use sosik_core::{
     ChannelName, Draft, Epoch, Grant, Herald, LogId, Namespace, Node, NodeOptions, Pattern, Position, Store,
     Verb, Verbs, WatchId,
+    figures::StoreFigures,
     store::{
         Answer, AppendError, Appended, Batch, ChannelHead, Follow, Followed, MemoKey, MemoKind, MemosHeld,
-        NamespaceHead, Opened, Page, PageLimit, Place, Remembered, StoreError, Stored,
+        NamespaceHead, Opened, Page, PageLimit, Place, Remembered, Scope, StoreError, Stored,
     },
 };
 use tokio::task::JoinSet;
@@ -281,14 +282,13 @@ impl Store for Recorded {
 
     fn range(
         &self,
-        namespace: &str,
+        scope: Scope,
         after: Position,
         up_to: Position,
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
-        let namespace = namespace.to_owned();
         Box::pin(async move {
-            let mut page = self.around(self.inner.range(&namespace, after, up_to, limit)).await?;
+            let mut page = self.around(self.inner.range(scope, after, up_to, limit)).await?;
             if let Some(edit) = self.edit.lock().unwrap().take() {
                 edit(&mut page);
             }
@@ -341,6 +341,10 @@ impl Store for Recorded {
 
     fn given(&self) -> Option<Position> {
         self.inner.given()
+    }
+
+    fn figures(&self) -> StoreFigures {
+        self.inner.figures()
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use sosik_core::{
     cursor::Position,
     name::ChannelName,
-    store::{ChannelHead, NamespaceHead, Page, PageLimit, StoreError, Stored},
+    store::{ChannelHead, NamespaceHead, Page, PageLimit, Scope, StoreError, Stored},
 };
 
 use super::{
@@ -78,14 +78,14 @@ impl View<'_> {
 
     pub(super) fn range(
         &self,
-        namespace: &str,
+        scope: &Scope,
         (after, up_to): (Position, Position),
         limit: PageLimit,
         head: Position,
     ) -> Result<Page, StoreError> {
         let up_to = up_to.min(head).max(after);
         let mut page = Page::default();
-        let events = self.ordered(after, up_to, |channel| channel.namespace() == namespace);
+        let events = self.ordered(after, up_to, |channel| scope.has(channel));
         page.complete_to = fill(&mut page, events, limit)?.unwrap_or(up_to);
         Ok(page)
     }

@@ -97,8 +97,11 @@ impl<'a> Stage<'a> {
         if to <= record.head.trimmed_to {
             return Ok(());
         }
-        let first_seq = self.view.first_seq(channel, to)?.unwrap_or(record.head.seq + 1);
-        (record.head.trimmed_to, record.head.first_seq) = (to, first_seq);
+        let before = record.head;
+        let kept = self.view.kept_above(channel, to, record.bytes)?;
+        let (first_seq, bytes) = kept.unwrap_or((record.head.seq + 1, 0));
+        (record.head.trimmed_to, record.head.first_seq, record.head.bytes) = (to, first_seq, bytes);
+        self.keep_less(before, record.head);
         self.change(channel, Some(record));
         self.remove(channel, to, to);
         self.news.removed.push(Removed::Trimmed { channel: channel.clone(), to, first_seq });
@@ -110,6 +113,7 @@ impl<'a> Stage<'a> {
         let mark = self.mark(channel.namespace())?;
         let Some(record) = self.record(channel)? else { return Ok(mark) };
         let to = record.head.position;
+        self.keep_less(record.head, ChannelHead { first_seq: record.head.seq + 1, bytes: 0, ..record.head });
         let mark = mark.max(to);
         self.marks.insert(channel.namespace().into(), mark);
         let key = mark_key(channel.namespace());
@@ -154,10 +158,17 @@ impl<'a> Stage<'a> {
             head.first_seq = if kept { seq } else { seq + 1 };
         }
         (head.seq, head.position) = (seq, position);
+        let before = record.bytes;
+        if kept {
+            let bytes = event.body.len() as u64;
+            record.bytes += bytes;
+            record.head.bytes += bytes;
+            self.tail.kept = (self.tail.kept.0 + 1, self.tail.kept.1 + bytes);
+        }
         self.change(&event.channel, Some(record));
         if kept {
             let key = event_key(&event.channel, position);
-            let value = EventValue { seq, prev, body: event.body.clone() };
+            let value = EventValue { seq, prev, before, body: event.body.clone() };
             self.writes.insert(&self.view.tables.events, &*key, value.seal(&key));
             let (key, value) = (order_key(position), OrderValue { seq, channel: event.channel.clone() });
             self.writes.insert(&self.view.tables.order, key, value.seal(&key));
@@ -178,6 +189,13 @@ impl<'a> Stage<'a> {
     fn remove(&mut self, channel: &ChannelName, to: Position, mark: Position) {
         self.tail.removed_to = self.tail.removed_to.max(mark);
         self.writes.insert(&self.view.tables.meta, removal_key(channel, to), []);
+    }
+
+    /// A channel that held what `before` says holds what `after` says.
+    fn keep_less(&mut self, before: ChannelHead, after: ChannelHead) {
+        let (events, bytes) = &mut self.tail.kept;
+        *events = events.saturating_sub(before.events() - after.events());
+        *bytes = bytes.saturating_sub(before.bytes.saturating_sub(after.bytes));
     }
 
     fn change(&mut self, channel: &ChannelName, record: Option<Record>) {

@@ -17,6 +17,8 @@ pub(super) struct State {
     pub(super) moment: Snapshot,
     pub(super) head: Position,
     pub(super) last_time: u64,
+    /// Events kept, and the bytes of their records.
+    pub(super) kept: (u64, u64),
     pub(super) notices: Notices,
     pub(super) recent: Recent,
     pub(super) signals: Recent,
@@ -30,6 +32,7 @@ impl State {
             moment,
             head: tail.head,
             last_time: tail.last_time,
+            kept: tail.kept,
             notices: Notices::behind(tail.removed_to),
             recent: Recent::new(RECENT_EVENTS_MAX, RECENT_BYTES_MAX),
             signals: Recent::new(SIGNALS_HELD_MAX, SIGNALS_HELD_BYTES_MAX),
@@ -57,7 +60,7 @@ impl State {
         for event in news.events {
             self.push(event);
         }
-        (self.head, self.last_time) = (tail.head, tail.last_time);
+        (self.head, self.last_time, self.kept) = (tail.head, tail.last_time, tail.kept);
     }
 
     fn push(&mut self, event: Stored) {

@@ -165,7 +165,7 @@ impl View<'_> {
     ) -> Result<Stored, StoreError> {
         let whole = EventValue::unseal(&event_key(channel, position), value);
         let (seq, prev, body) = match whole {
-            Ok(EventValue { seq, prev, body }) => (seq, prev, body),
+            Ok(EventValue { seq, prev, body, .. }) => (seq, prev, body),
             Err(_) => {
                 let seq = seq.map_or_else(|| self.seq_at(channel, position), Ok)?;
                 (seq, self.place_before(channel, position)?, Bytes::new())
@@ -199,21 +199,31 @@ impl View<'_> {
         position_of(&key).map(Some).ok_or_else(|| damaged(what()))
     }
 
-    /// The number of the channel's first event above `after`.
-    pub(super) fn first_seq(
+    /// The number of the channel's first event above `after`, and the bytes of the records from there on, of `bytes`
+    /// that there ever were.
+    pub(super) fn kept_above(
         &self,
         channel: &ChannelName,
         after: Position,
-    ) -> Result<Option<u64>, StoreError> {
+        bytes: u64,
+    ) -> Result<Option<(u64, u64)>, StoreError> {
         let (from, to) = (event_key(channel, after), event_key(channel, Position::END));
-        let Some(row) = self.rows(&self.tables.events, Bound::Excluded(from), Bound::Included(to)).next()
-        else {
-            return Ok(None);
-        };
-        let (key, value) =
-            row.into_inner().map_err(|error| unreadable(format!("events of {channel}"), error))?;
-        let position = position_of(&key).ok_or_else(|| damaged(format!("a key of {channel}")))?;
-        self.stored(channel, position, &value, None).map(|event| Some(event.seq))
+        let (mut first_seq, mut damaged_bytes) = (None, 0);
+        for row in self.rows(&self.tables.events, Bound::Excluded(from), Bound::Included(to)) {
+            let (key, value) =
+                row.into_inner().map_err(|error| unreadable(format!("events of {channel}"), error))?;
+            let position = position_of(&key).ok_or_else(|| damaged(format!("a key of {channel}")))?;
+            let seq = match first_seq {
+                Some(seq) => seq,
+                None => *first_seq.insert(self.stored(channel, position, &value, None)?.seq),
+            };
+            if let Ok(whole) = EventValue::unseal(&key, &value) {
+                return Ok(Some((seq, (bytes + damaged_bytes).saturating_sub(whole.before))));
+            }
+            // What lies before the next whole one is as long as it looks.
+            damaged_bytes += EventValue::bytes_in(&value);
+        }
+        Ok(first_seq.map(|seq| (seq, damaged_bytes)))
     }
 }
 

@@ -47,20 +47,30 @@ pub(super) trait Value: Sized {
 pub(super) struct EventValue {
     pub(super) seq: u64,
     pub(super) prev: Position,
+    /// Bytes of all records of the channel before this one, since its record was made.
+    pub(super) before: u64,
     pub(super) body: Bytes,
+}
+
+impl EventValue {
+    /// The length of the record in a value of which nothing else can be read.
+    pub(super) fn bytes_in(value: &[u8]) -> u64 {
+        value.len().saturating_sub(SEAL_BYTES + 3 * 8) as u64
+    }
 }
 
 impl Value for EventValue {
     fn write(&self, out: &mut Vec<u8>) {
         put(out, self.seq);
         put(out, self.prev.number());
+        put(out, self.before);
         out.extend_from_slice(&self.body);
     }
 
     fn read(content: &mut Content<'_>) -> Option<Self> {
-        let (seq, prev) = (content.number()?, content.position()?);
+        let (seq, prev, before) = (content.number()?, content.position()?, content.number()?);
         // A copy: a slice would keep a whole block of the engine below alive.
-        Some(Self { seq, prev, body: Bytes::copy_from_slice(content.rest()) })
+        Some(Self { seq, prev, before, body: Bytes::copy_from_slice(content.rest()) })
     }
 }
 
@@ -88,6 +98,8 @@ pub(super) struct Record {
     pub(super) head: ChannelHead,
     /// The namespace's mark when this life of the name began: what lies at or below belongs to an earlier one.
     pub(super) born: Position,
+    /// Bytes of all records of kept events since this life of the name began, gone or not.
+    pub(super) bytes: u64,
 }
 
 impl Record {
@@ -99,10 +111,12 @@ impl Record {
 
 impl Value for Record {
     fn write(&self, out: &mut Vec<u8>) {
-        let ChannelHead { seq, position, trimmed_to, first_seq } = self.head;
-        for number in [seq, position.number(), trimmed_to.number(), first_seq, self.born.number()] {
+        let ChannelHead { seq, position, trimmed_to, first_seq, bytes } = self.head;
+        for number in [seq, position.number(), trimmed_to.number(), first_seq, bytes] {
             put(out, number);
         }
+        put(out, self.born.number());
+        put(out, self.bytes);
     }
 
     fn read(content: &mut Content<'_>) -> Option<Self> {
@@ -111,8 +125,9 @@ impl Value for Record {
             position: content.position()?,
             trimmed_to: content.position()?,
             first_seq: content.number()?,
+            bytes: content.number()?,
         };
-        Some(Self { head, born: content.position()? })
+        Some(Self { head, born: content.position()?, bytes: content.number()? })
     }
 }
 
@@ -158,6 +173,8 @@ pub(super) struct Tail {
     pub(super) removed_to: Position,
     /// How many batches were stored: says where among the recent ones the next is written.
     pub(super) batches: u64,
+    /// Events kept, and the bytes of their records, of all channels.
+    pub(super) kept: (u64, u64),
 }
 
 impl Value for Tail {
@@ -165,11 +182,14 @@ impl Value for Tail {
         for number in [self.head.number(), self.last_time, self.removed_to.number(), self.batches] {
             put(out, number);
         }
+        put(out, self.kept.0);
+        put(out, self.kept.1);
     }
 
     fn read(content: &mut Content<'_>) -> Option<Self> {
         let (head, last_time) = (content.position()?, content.number()?);
-        Some(Self { head, last_time, removed_to: content.position()?, batches: content.number()? })
+        let (removed_to, batches) = (content.position()?, content.number()?);
+        Some(Self { head, last_time, removed_to, batches, kept: (content.number()?, content.number()?) })
     }
 }
 
@@ -245,7 +265,7 @@ mod tests {
     fn no_flipped_bit_no_cut_and_no_other_key_is_read() {
         let channel = name_of(b"room:a").unwrap();
         let key = event_key(&channel, Position::new(7));
-        let event = EventValue { seq: 3, prev: Position::new(5), body: "body".into() };
+        let event = EventValue { seq: 3, prev: Position::new(5), before: 9, body: "body".into() };
         let sealed = event.seal(&key);
         assert_eq!(EventValue::unseal(&key, &sealed), Ok(event));
         for at in 0..sealed.len() {

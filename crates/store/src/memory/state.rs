@@ -8,11 +8,12 @@ use std::{
 
 use sosik_core::{
     cursor::{Epoch, LogId, Position},
+    figures::StoreFigures,
     name::ChannelName,
     record,
     store::{
         AppendError, Appended, Batch, ChannelHead, Entry, Level, NamespaceHead, Page, PageLimit, Placed,
-        Stored,
+        Scope, Stored,
     },
 };
 
@@ -24,6 +25,8 @@ pub(super) struct State {
     last: Option<Stored>,
     /// Kept events; signals lie in `signals`.
     order: BTreeMap<Position, Stored>,
+    /// Of the records in `order`.
+    kept_bytes: u64,
     signals: Recent,
     spaces: HashMap<Box<str>, Space>,
     batches: Batches,
@@ -36,6 +39,7 @@ impl State {
             step: Box::new(step),
             last: None,
             order: BTreeMap::new(),
+            kept_bytes: 0,
             signals: Recent::new(SIGNALS_HELD_MAX, SIGNALS_HELD_BYTES_MAX),
             spaces: HashMap::new(),
             batches: Batches::default(),
@@ -45,6 +49,11 @@ impl State {
 
     pub(super) fn given(&self) -> Position {
         self.last.as_ref().map_or(Position::START, |last| last.position)
+    }
+
+    pub(super) fn figures(&self) -> StoreFigures {
+        let kept_events = self.order.len() as u64;
+        StoreFigures { kept_events, kept_bytes: self.kept_bytes, ..StoreFigures::default() }
     }
 
     /// 0 also for a last event that is no record, as tests write them.
@@ -78,6 +87,8 @@ impl State {
         self.last = Some(event.clone());
         if event.kept {
             channel.kept.push_back((event.position, event.seq));
+            channel.bytes += event.body.len() as u64;
+            self.kept_bytes += event.body.len() as u64;
             space.order.insert(event.position);
             self.order.insert(event.position, event);
         } else {
@@ -95,7 +106,9 @@ impl State {
         channel.trimmed_to = to;
         while let Some((position, _)) = channel.kept.pop_front_if(|(position, _)| *position <= to) {
             space.order.remove(&position);
-            self.order.remove(&position);
+            let bytes = self.order.remove(&position).map_or(0, |event| event.body.len() as u64);
+            channel.bytes -= bytes;
+            self.kept_bytes -= bytes;
         }
         self.notices.trimmed(name, to, channel.head().first_seq);
         self.signals.remove(name, to);
@@ -111,6 +124,7 @@ impl State {
             space.order.remove(position);
             self.order.remove(position);
         }
+        self.kept_bytes -= channel.bytes;
         self.signals.remove(name, channel.position);
         space.forgotten_to
     }
@@ -145,10 +159,21 @@ impl State {
         page
     }
 
-    pub(super) fn range(&self, namespace: &str, after: Position, up_to: Position, limit: PageLimit) -> Page {
-        let space = self.spaces.get(namespace).filter(|_| after < up_to);
-        let positions = space.map(|space| space.order.range((Excluded(after), Included(up_to))).copied());
-        self.forward(positions.into_iter().flatten(), after, up_to, limit)
+    pub(super) fn range(&self, scope: &Scope, after: Position, up_to: Position, limit: PageLimit) -> Page {
+        if after >= up_to {
+            return self.forward([], after, up_to, limit);
+        }
+        let asked = (Excluded(after), Included(up_to));
+        match scope {
+            Scope::All => {
+                let positions = self.order.range(asked).map(|(position, _)| *position);
+                self.forward(positions, after, up_to, limit)
+            }
+            Scope::Namespace(namespace) => {
+                let positions = self.spaces.get(namespace).map(|space| space.order.range(asked).copied());
+                self.forward(positions.into_iter().flatten(), after, up_to, limit)
+            }
+        }
     }
 
     pub(super) fn before(&self, name: &ChannelName, before: Position, limit: PageLimit) -> Page {
@@ -251,13 +276,15 @@ struct Channel {
     seq: u64,
     position: Position,
     trimmed_to: Position,
+    bytes: u64,
     kept: VecDeque<(Position, u64)>,
 }
 
 impl Channel {
     fn head(&self) -> ChannelHead {
         let first_seq = self.kept.front().map_or(self.seq + 1, |(_, seq)| *seq);
-        ChannelHead { seq: self.seq, position: self.position, trimmed_to: self.trimmed_to, first_seq }
+        let Self { seq, position, trimmed_to, bytes, .. } = *self;
+        ChannelHead { seq, position, trimmed_to, first_seq, bytes }
     }
 
     fn mark(&self, page: &mut Page) {

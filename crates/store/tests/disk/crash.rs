@@ -12,7 +12,7 @@ use sosik_core::{
     store::{AppendError, Batch, Place, Store},
 };
 use sosik_store::Disk;
-use sosik_testkit::store_suite::{ALL, block_on, channel, entry};
+use sosik_testkit::store_suite::{ALL, block_on, channel, entry, space};
 use tokio::task::JoinSet;
 
 use crate::kit::{Scratch, child, child_directory, next, options, whole};
@@ -109,7 +109,7 @@ async fn check(
         let expected = entry(&channel(name), Place::Behind(0), &said.id.to_string(), true);
         assert_eq!((found.seq, &found.body), (said.seq, &expected.body));
     }
-    let range = store.range("room", Position::START, Position::END, ALL).await.unwrap();
+    let range = store.range(space("room"), Position::START, Position::END, ALL).await.unwrap();
     assert!(range.events.iter().filter(|event| event.channel.as_str() == name).eq(&page.events));
 }
 

@@ -7,7 +7,7 @@ use sosik_core::{
     store::{Batch, Followed, Store, StoreError, Stored},
 };
 use sosik_store::disk::OpenError;
-use sosik_testkit::store_suite::{ALL, block_on, channel};
+use sosik_testkit::store_suite::{ALL, block_on, channel, space};
 
 use crate::kit::{Scratch, append, next, whole};
 
@@ -69,7 +69,7 @@ fn a_flipped_byte_of_an_event_is_told_in_its_place() {
             tamper(&scratch, "events", flip);
             let store = scratch.open();
             check(&whole(&store, "room:a").await.events, &all);
-            let range = store.range("room", Position::START, Position::END, ALL).await.unwrap();
+            let range = store.range(space("room"), Position::START, Position::END, ALL).await.unwrap();
             check(&range.events, &all);
             drop(store);
             tamper(&scratch, "events", flip);
@@ -85,7 +85,7 @@ fn an_event_that_is_missing_is_told_in_its_place() {
         let (scratch, all) = five().await;
         tamper(&scratch, "events", |key, _| !is_third(key));
         let store = scratch.open();
-        let range = store.range("room", Position::START, Position::END, ALL).await.unwrap();
+        let range = store.range(space("room"), Position::START, Position::END, ALL).await.unwrap();
         check(&range.events, &all);
     });
 }
@@ -102,7 +102,7 @@ fn a_damaged_order_is_an_error_that_names_its_position() {
             true
         });
         let store = scratch.open();
-        let error = store.range("room", Position::START, Position::END, ALL).await.unwrap_err();
+        let error = store.range(space("room"), Position::START, Position::END, ALL).await.unwrap_err();
         assert!(matches!(&error, StoreError::Failed(why) if why.contains("position 3")), "{error}");
         assert_eq!(store.follow(Position::START).next().await, Followed::Stalled);
         assert_eq!(whole(&store, "room:a").await.events, all, "by its channel all is well");
@@ -147,7 +147,7 @@ fn events_of_an_earlier_life_that_a_crash_has_left_are_not_read() {
         let page = whole(&store, "room:a").await;
         assert_eq!((page.events.len(), page.events[0].position, page.events[0].prev), (1, last, mark));
         assert_eq!(all.len(), 5);
-        let range = store.range("room", Position::START, Position::END, ALL).await.unwrap();
+        let range = store.range(space("room"), Position::START, Position::END, ALL).await.unwrap();
         assert_eq!(range.events, page.events);
         assert_eq!(store.before(&channel("room:a"), Position::END, ALL).await.unwrap().events, page.events);
         drop(store);

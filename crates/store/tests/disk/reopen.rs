@@ -13,7 +13,7 @@ use sosik_store::{
     Disk,
     disk::{BATCHES_HELD_MAX, DiskOptions},
 };
-use sosik_testkit::store_suite::{ALL, Listener, block_on, channel, entry};
+use sosik_testkit::store_suite::{ALL, Listener, block_on, channel, entry, space};
 
 use crate::kit::{Scratch, append, next, whole};
 
@@ -42,7 +42,7 @@ fn everything_is_there_again() {
         let position = store.append(Batch::new(201, vec![last])).await.unwrap().placed[0].position;
 
         let answers = async |store: &Disk| {
-            let range = store.range("room", Position::START, Position::END, ALL).await.unwrap();
+            let range = store.range(space("room"), Position::START, Position::END, ALL).await.unwrap();
             let typing = store.channel(&channel("typing:a")).await.unwrap();
             (whole(store, "room:a").await, range, typing, store.namespace("match").await.unwrap())
         };
@@ -129,7 +129,7 @@ fn what_is_marked_as_gone_stays_gone_while_it_is_taken_away() {
         for _ in 0..3 {
             drop(store);
             store = scratch.open();
-            let range = store.range("match", Position::START, Position::END, ALL).await.unwrap();
+            let range = store.range(space("match"), Position::START, Position::END, ALL).await.unwrap();
             assert_eq!((range.events.len(), range.complete_to), (0, last));
         }
         let again = next(&store, "match:a", mark, "", true).await;
@@ -137,7 +137,7 @@ fn what_is_marked_as_gone_stays_gone_while_it_is_taken_away() {
         assert_eq!(placed.seq, placed.position.number());
         let page = whole(&store, "match:a").await;
         assert_eq!((page.events.len(), page.events[0].prev), (1, mark));
-        let range = store.range("match", Position::START, Position::END, ALL).await.unwrap();
+        let range = store.range(space("match"), Position::START, Position::END, ALL).await.unwrap();
         assert_eq!(range.events, page.events);
     });
 }
@@ -179,7 +179,7 @@ fn a_follower_that_reads_the_disk_hears_of_every_removal_before_the_events_aroun
             entries.extend((0..199).map(|i| entry(&channel(name), Place::Behind(i), "", true)));
             store.append(Batch::new(id as u128, entries)).await.unwrap();
         }
-        let all = store.range("match", Position::START, Position::END, ALL).await.unwrap().events;
+        let all = store.range(space("match"), Position::START, Position::END, ALL).await.unwrap().events;
         drop(store);
         let store = scratch.open();
         let mut listener = Listener::new(&store, Position::START, Default::default());

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use sosik_core::{
     cursor::Position,
     name::ChannelName,
-    store::{ChannelHead, MemoKey, NamespaceHead, Opened, Page, PageLimit, Remembered, Store, StoreError},
+    store::{
+        ChannelHead, MemoKey, NamespaceHead, Opened, Page, PageLimit, Remembered, Scope, Store, StoreError,
+    },
 };
 
 use super::Shared;
@@ -68,12 +70,12 @@ impl Shared {
 
     pub(super) async fn range(
         &self,
-        namespace: String,
+        scope: Scope,
         after: Position,
         up_to: Position,
         limit: PageLimit,
     ) -> Result<Page, StoreError> {
-        let mut page = self.begin().await?.range(&namespace, after, up_to, limit).await?;
+        let mut page = self.begin().await?.range(scope, after, up_to, limit).await?;
         self.cut(&mut page);
         self.dawdle(|plan| plan.read_polls).await;
         Ok(page)

@@ -11,6 +11,8 @@ use tokio::task::JoinSet;
 use super::{
     ALL, Listener, Maker, channel, check_page, entry,
     hand::{Hand, after},
+    listener::as_told,
+    space,
 };
 
 /// From 0, from the middle, from the head.
@@ -92,7 +94,7 @@ pub async fn a_cancelled_wait_loses_nothing(maker: &Maker) {
         }
     }
     assert_eq!(listener.head, last, "cancelled waits never come to an end");
-    assert_eq!(listener.records[&own], hand.head(&own).await.unwrap());
+    assert_eq!(listener.records[&own], as_told(hand.head(&own).await.unwrap()));
     let missed = hand.stored.iter().filter(|&event| listener.events().all(|told| told != event));
     for event in missed {
         assert!(listener.knows_gone(&own, event.position), "{event:?} was neither told nor told gone");
@@ -114,7 +116,7 @@ pub async fn a_waiting_follower_is_woken_by_a_trim_and_by_a_forgotten_channel(ma
         store.trim(&own, placed[0].position).await.unwrap();
     };
     tokio::join!(listener.until_change(3), trim);
-    assert_eq!(listener.records[&own], hand.head(&own).await.unwrap());
+    assert_eq!(listener.records[&own], as_told(hand.head(&own).await.unwrap()));
     let forget = async {
         tokio::task::yield_now().await;
         store.forget(&own).await.unwrap();
@@ -140,7 +142,7 @@ pub async fn a_trim_is_told_before_the_event_behind_it(maker: &Maker) {
     let tail: Vec<_> = listener.changes.iter().skip(3).cloned().collect();
     let told = Change::Trimmed { channel: own.clone(), to, first_seq: 3 };
     assert_eq!(tail, [told, Change::Event(hand.stored[3].clone())]);
-    assert_eq!(listener.records[&own], hand.head(&own).await.unwrap());
+    assert_eq!(listener.records[&own], as_told(hand.head(&own).await.unwrap()));
 }
 
 /// A sleepy follower misses only what it is told to be gone, at every step of its head.
@@ -193,7 +195,7 @@ pub async fn a_reused_name_is_told_as_forgotten_first(maker: &Maker) {
     let record = hand.head(&own).await;
     for mut listener in [awake, sleepy] {
         listener.until(last.position).await;
-        assert_eq!(listener.records.get(&own).copied(), record);
+        assert_eq!(listener.records.get(&own).copied(), record.map(as_told));
         let end = listener.changes.len();
         let forgotten =
             listener.changes.iter().rposition(|change| matches!(change, Change::Forgotten { .. }));
@@ -218,10 +220,10 @@ pub async fn signals_are_told_and_counted_but_in_no_page(maker: &Maker) {
     assert_eq!((head.seq, head.position, head.trimmed_to, head.first_seq), (16, last, Position::START, 17));
     listener.until(last).await;
     assert!(listener.events().eq(&hand.stored));
-    assert_eq!(listener.records[&own], head);
+    assert_eq!(listener.records[&own], as_told(head));
     let page = store.page(&own, Position::START, last, ALL).await.unwrap();
     check_page(&[], &page, (Position::START, last), ALL, last);
-    let range = store.range("typing", Position::START, last, ALL).await.unwrap();
+    let range = store.range(space("typing"), Position::START, last, ALL).await.unwrap();
     check_page(&[], &range, (Position::START, last), ALL, last);
     assert!(store.before(&own, Position::END, ALL).await.unwrap().events.is_empty());
 }

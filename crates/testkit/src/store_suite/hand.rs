@@ -6,7 +6,8 @@ use sosik_core::{
     name::ChannelName,
     record,
     store::{
-        AppendError, Appended, Batch, ChannelHead, Entry, Page, PageLimit, Place, Placed, Store, Stored,
+        AppendError, Appended, Batch, ChannelHead, Entry, Page, PageLimit, Place, Placed, Scope, Store,
+        Stored,
     },
 };
 
@@ -16,6 +17,11 @@ pub const ALL: PageLimit = PageLimit { events: usize::MAX, bytes: usize::MAX };
 /// The channel of this name.
 pub fn channel(name: &str) -> ChannelName {
     ChannelName::parse(name).expect("the suite writes names that are right")
+}
+
+/// The events of this namespace.
+pub fn space(name: &str) -> Scope {
+    Scope::Namespace(name.into())
 }
 
 /// An entry with a record that any engine can check.

@@ -24,7 +24,8 @@ pub struct Listener {
     pub after: Position,
     /// All changes, in order.
     pub changes: Vec<Change>,
-    /// The records: as they were when it began, moved on by the changes alone.
+    /// The records: as they were when it began, moved on by the changes alone, without the bytes kept: how many were
+    /// removed is not told.
     pub records: BTreeMap<ChannelName, ChannelHead>,
     last_event: Position,
 }
@@ -33,6 +34,7 @@ impl Listener {
     /// Follows `store` from `after`, when the records were `records`.
     pub fn new(store: &dyn Store, after: Position, records: BTreeMap<ChannelName, ChannelHead>) -> Self {
         let follow = store.follow(after);
+        let records = records.into_iter().map(|(channel, head)| (channel, as_told(head))).collect();
         Self { follow, head: after, after, changes: Vec::new(), records, last_event: after }
     }
 
@@ -134,6 +136,11 @@ impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "listener from {:?} at {:?}", self.after, self.head)
     }
+}
+
+/// What of a record a follower can know.
+pub(super) fn as_told(head: ChannelHead) -> ChannelHead {
+    ChannelHead { bytes: 0, ..head }
 }
 
 /// Polls `future` once and drops it.

@@ -8,6 +8,7 @@ use sosik_core::{
 use super::{
     ALL, Maker, channel, check_before, check_page, entry,
     hand::{Hand, after},
+    space,
 };
 
 /// Events at or below are gone from every read; the record only learns the mark.
@@ -34,7 +35,7 @@ pub async fn a_trim_raises_the_mark_and_keeps_the_record(maker: &Maker) {
     check_before(&events[2..], &page, Position::END, ALL);
     let kept: Vec<_> =
         hand.stored.iter().filter(|event| event.channel == other || event.seq > 2).cloned().collect();
-    let range = store.range("room", Position::START, last, ALL).await.unwrap();
+    let range = store.range(space("room"), Position::START, last, ALL).await.unwrap();
     check_page(&kept, &range, (Position::START, last), ALL, last);
     assert_eq!(hand.head(&other).await.unwrap().trimmed_to, Position::START);
 }
@@ -93,7 +94,7 @@ pub async fn a_forgotten_channel_leaves_only_the_mark(maker: &Maker) {
         let page = store.before(forgotten, Position::END, ALL).await.unwrap();
         assert!(page.events.is_empty());
     }
-    let range = store.range("match", Position::START, last, ALL).await.unwrap();
+    let range = store.range(space("match"), Position::START, last, ALL).await.unwrap();
     check_page(&hand.of(&stays), &range, (Position::START, last), ALL, last);
     let names: Vec<_> =
         store.namespace("match").await.unwrap().channels.into_iter().map(|(name, _)| name).collect();

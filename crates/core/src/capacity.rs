@@ -1,0 +1,41 @@
+//! How much one log may hold.
+
+use crate::{
+    cursor::LogId,
+    figures::StoreFigures,
+    limits::{DISK_BYTES_MAX, EVENT_OVERHEAD_BYTES, MEMORY_BYTES_MAX},
+};
+
+/// How much one log may hold, and what happens then. Each event counts the bytes of its record and
+/// [`EVENT_OVERHEAD_BYTES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// Most bytes kept.
+    pub bytes_max: u64,
+    /// What happens to a publish beyond it.
+    pub full: Full,
+}
+
+/// What happens when a log holds as much as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// Publishes are refused with [`crate::Error::StorageFull`] until room is made.
+    Refuse,
+    /// The oldest events of the log go first, whatever their channel.
+    Trim,
+}
+
+impl Capacity {
+    /// 10 GiB, then `refuse` for the disk log; 1 GiB, then `trim` for the memory log.
+    pub fn of(log: LogId) -> Self {
+        match log {
+            LogId::Disk => Self { bytes_max: DISK_BYTES_MAX, full: Full::Refuse },
+            LogId::Memory => Self { bytes_max: MEMORY_BYTES_MAX, full: Full::Trim },
+        }
+    }
+
+    /// How much of it the log with these figures uses, bytes.
+    pub(crate) fn used(&self, figures: &StoreFigures) -> u64 {
+        figures.kept_bytes + figures.kept_events * EVENT_OVERHEAD_BYTES
+    }
+}
