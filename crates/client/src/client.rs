@@ -159,7 +159,7 @@ impl Client {
         if let Data::Binary(bytes) = &data {
             sosik_wire::payload::check_size(bytes.len())?;
         }
-        Ok(PublishFrame { id: None, channel: channel.to_owned(), name: name.to_owned(), data })
+        Ok(PublishFrame { id: None, channel: channel.to_owned(), name: name.to_owned(), data, once: None })
     }
 
     pub(crate) fn target(&self) -> &Arc<Target> {

@@ -200,9 +200,9 @@ pub(crate) fn json(body: Bytes, cache: &'static str) -> Response {
 /// A refusal as a problem document (RFC 9457).
 pub(crate) fn problem(hub: &Hub, refused: Refused) -> Response {
     hub.figures.refused.fetch_add(1, Ordering::Relaxed);
-    let problem = Problem::new(refused.code, refused.message);
-    let status =
-        StatusCode::from_u16(refused.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let code = refused.code;
+    let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let problem = Problem::from(refused);
     let mut response = (status, Body::from(problem.to_json())).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
@@ -210,7 +210,7 @@ pub(crate) fn problem(hub: &Hub, refused: Refused) -> Response {
     if let Some(seconds) = problem.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if refused.code == Code::Upgrade {
+    if code == Code::Upgrade {
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));

@@ -9,8 +9,10 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
+use http::HeaderMap;
 use sosik_wire::{
-    Answer, Code, Down, Encoding, HistoryFrame, PublishBody, Refused, Up, answer::publish_array,
+    Answer, Code, Down, Encoding, HistoryFrame, Key, PublishBody, Refused, Up, answer::publish_array,
+    once::key_header,
 };
 
 use crate::{
@@ -35,21 +37,24 @@ pub(crate) fn history() -> MethodRouter<Arc<Hub>> {
 }
 
 async fn publish_body(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
-    if request.headers().contains_key("idempotency-key") {
-        return Err(Refused::new(
-            None,
-            Code::Unsupported,
-            "idempotency keys are not there yet; send without the header",
-        ));
-    }
-    let PublishBody { events, array } =
-        PublishBody::parse(&body(&hub, request, &["application/json"]).await?)?;
-    let oks = uplink::publish(&hub, &caller, events).await?;
+    let key = key(request.headers())?;
+    let body = body(&hub, request, &["application/json"]).await?;
+    let PublishBody { events, array, once } = PublishBody::parse(&body, key)?;
+    let oks = uplink::publish(&hub, &caller, events, once).await?;
     let answer = match (&oks[..], array) {
         ([ok], false) => Encoding::JsonLine.frame(ok),
         _ => publish_array(&oks),
     };
     Ok(json(answer, NO_STORE))
+}
+
+/// The key of a request, of which it has at most one.
+fn key(headers: &HeaderMap) -> Result<Option<Key>, Refused> {
+    let mut all = headers.get_all("idempotency-key").iter();
+    match (all.next(), all.next()) {
+        (Some(_), Some(_)) => Err(bad("Idempotency-Key is there twice; a request has one")),
+        (value, _) => value.map(|value| key_header(value.as_bytes())).transpose(),
+    }
 }
 
 async fn send_lines(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {

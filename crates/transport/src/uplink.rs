@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use sosik_core::{ChannelName, Cursor, Error, History, Published, Side, store::Level};
+use sosik_core::{ChannelName, Cursor, Error, History, Once, Publish, Published, Side, store::Level};
 use sosik_wire::{Code, Down, Durability, HistoryFrame, OkFrame, PublishFrame, Refused, Up, answer};
 
 use crate::hub::{Caller, Hub};
@@ -20,11 +20,12 @@ pub(crate) async fn answer(hub: Arc<Hub>, caller: Caller, frame: Up) -> Down {
     answered.unwrap_or_else(|refused| refuse(&hub, refused))
 }
 
-/// Publishes `frames` as one batch and answers an `ok` for each.
+/// Publishes `frames` as one batch, stored once however often `once` comes, and answers an `ok` for each.
 pub(crate) async fn publish(
     hub: &Hub,
     caller: &Caller,
     frames: Vec<PublishFrame>,
+    once: Option<Once>,
 ) -> Result<Vec<Down>, Refused> {
     let mut heads = Vec::with_capacity(frames.len());
     let mut drafts = Vec::with_capacity(frames.len());
@@ -34,7 +35,7 @@ pub(crate) async fn publish(
         heads.push((id, channel));
     }
     let only = if let [(id, _)] = heads[..] { id } else { None };
-    let published = hub.node.publish(&caller.grant, drafts, hub.clock.wall_ms()).await;
+    let published = hub.node.publish(&caller.grant, Publish { drafts, once }, hub.clock.wall_ms()).await;
     let published = published.map_err(|error| Refused::by_core(only, &error))?;
     hub.figures.publishes.fetch_add(published.len() as u64, Ordering::Relaxed);
     Ok(heads
@@ -71,9 +72,9 @@ pub(crate) fn refuse(hub: &Hub, refused: Refused) -> Down {
     refused.into()
 }
 
-async fn publish_one(hub: &Hub, caller: &Caller, frame: PublishFrame) -> Result<Down, Refused> {
-    let id = frame.id;
-    let mut oks = publish(hub, caller, vec![frame]).await?;
+async fn publish_one(hub: &Hub, caller: &Caller, mut frame: PublishFrame) -> Result<Down, Refused> {
+    let (id, once) = (frame.id, frame.once.take());
+    let mut oks = publish(hub, caller, vec![frame], once).await?;
     oks.pop().ok_or_else(|| Refused::new(id, Code::Internal, "the publish was not answered; try again"))
 }
 

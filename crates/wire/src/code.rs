@@ -52,6 +52,12 @@ codes! {
     NotFound "not_found" 404 None, "No such path, or nothing of that name here.";
     Method "method" 405 None, "The path does not take this HTTP method.";
     Already "already" 409 None, "The channel is followed already on this connection, maybe through a prefix.";
+    ProducerGap "producer_gap" 409 None, "A publish before this one in its producer's sequence is missing; send again from `expected` on.";
+    ProducerConflict "producer_conflict" 409 None, "This place of the producer's sequence was used for another event; go on with a new producer.";
+    ProducerFenced "producer_fenced" 409 None, "A higher epoch of this producer has published; stop, or go on with a new producer.";
+    ProducerForgotten "producer_forgotten" 409 None, "The producer's sequence is not remembered any more; look in the history, then go on with a new producer.";
+    KeyConflict "key_conflict" 409 None, "The key was used for another publish; give each its own.";
+    KeyExpired "key_expired" 409 None, "The key is older than what is remembered; look in the history before publishing with a new one.";
     TooLarge "too_large" 413 None, "An event, frame or body is above its limit; the message says both sizes.";
     MediaType "media_type" 415 None, "The body is not of a media type that this path takes; send application/json.";
     Misdirected "misdirected" 421 None, "The Host header names a server that this one is not.";
@@ -124,6 +130,12 @@ impl From<&Error> for Code {
             Error::Limit { .. } => Self::Limit,
             Error::Already(_) => Self::Already,
             Error::NotFollowed(_) => Self::NotFound,
+            Error::ProducerGap { .. } => Self::ProducerGap,
+            Error::ProducerConflict => Self::ProducerConflict,
+            Error::ProducerFenced { .. } => Self::ProducerFenced,
+            Error::ProducerForgotten => Self::ProducerForgotten,
+            Error::KeyConflict => Self::KeyConflict,
+            Error::KeyExpired => Self::KeyExpired,
             Error::Overloaded => Self::Overloaded,
             Error::Unavailable => Self::Unavailable,
             Error::Rebalance => Self::Rebalance,
@@ -159,6 +171,12 @@ mod tests {
             (Error::Revoked, "auth_changed", 401),
             (Error::TooLarge { what: "event", bytes: 2, most: 1 }, "too_large", 413),
             (Error::Limit { what: "channels", most: 1 }, "limit", 400),
+            (Error::ProducerGap { expected: 1 }, "producer_gap", 409),
+            (Error::ProducerConflict, "producer_conflict", 409),
+            (Error::ProducerFenced { epoch: 2 }, "producer_fenced", 409),
+            (Error::ProducerForgotten, "producer_forgotten", 409),
+            (Error::KeyConflict, "key_conflict", 409),
+            (Error::KeyExpired, "key_expired", 409),
             (Error::Rebalance, "rebalance", 503),
             (Error::StorageFailed, "storage_failed", 503),
             (Error::StorageFull, "storage_full", 507),

@@ -70,6 +70,7 @@ impl Down {
             message: message.into(),
             retry: code.retry(),
             retry_after_ms: code.after_ms().unwrap_or(0),
+            expected: None,
         })
     }
 
@@ -135,7 +136,12 @@ impl Down {
 
 impl From<Refused> for Down {
     fn from(refused: Refused) -> Self {
-        Self::error(refused.id, refused.code, refused.message)
+        let Refused { id, code, message, expected } = refused;
+        let mut down = Self::error(id, code, message);
+        if let Self::Error(frame) = &mut down {
+            frame.expected = expected;
+        }
+        down
     }
 }
 
@@ -292,6 +298,9 @@ pub struct ErrorFrame {
     /// When, milliseconds; 0 when not at all or at once.
     #[serde(default)]
     pub retry_after_ms: u64,
+    /// With `producer_gap`: the `seq` to send again from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<u64>,
 }
 
 /// `{"type":"token_expiring",…}`.

@@ -12,6 +12,7 @@ pub mod down;
 pub mod encoding;
 pub mod event;
 pub mod goodbye;
+pub mod once;
 pub mod payload;
 pub mod problem;
 pub mod request;
@@ -35,6 +36,7 @@ pub use sosik_core::{
     cursor::CursorError,
     limits,
     name::{self, NameError},
+    once::{Key, Once, Producer},
 };
 pub use transport::{TransportName, UnknownTransport};
 pub use up::{Hello, HistoryFrame, Ping, PublishFrame, Subscribe, Unsubscribe, Up};

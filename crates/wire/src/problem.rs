@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sosik_core::Error;
 
-use crate::code::Code;
+use crate::{code::Code, request::Refused};
 
 /// The body of every HTTP error. Its type is `about:blank`, so its title is the status's own phrase; what happened is
 /// in `code` and `detail`.
@@ -29,6 +29,9 @@ pub struct Problem {
     /// When, milliseconds; 0 when not at all or at once.
     #[serde(default)]
     pub retry_after_ms: u64,
+    /// With `producer_gap`: the `seq` to send again from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<u64>,
 }
 
 impl Problem {
@@ -42,6 +45,7 @@ impl Problem {
             code: Cow::Borrowed(code.name()),
             retry: code.retry(),
             retry_after_ms: code.after_ms().unwrap_or(0),
+            expected: None,
         }
     }
 
@@ -56,9 +60,15 @@ impl Problem {
     }
 }
 
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        Self { expected: refused.expected, ..Self::new(refused.code, refused.message) }
+    }
+}
+
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
-        Self::new(Code::from(error), error.to_string())
+        Refused::by_core(None, error).into()
     }
 }
 

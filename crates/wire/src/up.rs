@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sosik_core::{ChannelName, Data, Draft, limits::EVENT_NAME_BYTES_MAX, name::NameError};
+use sosik_core::{ChannelName, Data, Draft, limits::EVENT_NAME_BYTES_MAX, name::NameError, once::Once};
 
 use crate::{
     code::Code,
-    data,
+    data, once,
     payload::{PayloadError, check_size, normalise},
     request::Refused,
 };
@@ -89,6 +89,9 @@ pub struct PublishFrame {
     /// The payload; from [`Up::parse`] it is checked and normalised.
     #[serde(flatten, serialize_with = "data::serialize")]
     pub data: Data,
+    /// What makes it be stored once however often it is sent: `producer` or `key`; neither when unsaid.
+    #[serde(flatten, serialize_with = "once::serialize")]
+    pub once: Option<Once>,
 }
 
 impl PublishFrame {
@@ -189,8 +192,9 @@ struct Fields<'a> {
     #[serde(borrow, default, deserialize_with = "data::present")]
     data: Option<&'a RawValue>,
     binary: Option<String>,
-    producer: Option<IgnoredAny>,
-    key: Option<IgnoredAny>,
+    #[serde(borrow)]
+    producer: Option<&'a RawValue>,
+    key: Option<String>,
 }
 
 /// The two fields to look for in a frame that could not be read as a whole.
@@ -262,14 +266,7 @@ impl<'a> Fields<'a> {
     }
 
     fn publish(self) -> Result<PublishFrame, Refused> {
-        if self.producer.is_some() {
-            return Err(unsupported(
-                "`producer`: this server has no producer sequences yet; publish without one",
-            ));
-        }
-        if self.key.is_some() {
-            return Err(unsupported("`key`: this server has no idempotency keys yet; publish without one"));
-        }
+        let once = once::read(self.producer, self.key.as_deref())?;
         let name = self.name.unwrap_or_default();
         if name.len() > EVENT_NAME_BYTES_MAX {
             let message = format!("`name` has {} bytes, the limit is {EVENT_NAME_BYTES_MAX}", name.len());
@@ -283,7 +280,7 @@ impl<'a> Fields<'a> {
             }
             _ => return Err(bad("publish needs exactly one of `data` (JSON) and `binary` (base64)")),
         };
-        Ok(PublishFrame { id: self.id, channel: one_channel(self.channel)?, name, data })
+        Ok(PublishFrame { id: self.id, channel: one_channel(self.channel)?, name, data, once })
     }
 
     fn history(self) -> Result<HistoryFrame, Refused> {
@@ -344,8 +341,8 @@ mod tests {
     fn a_client_cannot_write_a_frame_that_tears_its_line() {
         let publish = |text: &'static str| {
             let data = Data::Json(text.into());
-            Up::Publish(PublishFrame { id: Some(1), channel: "a:b".into(), name: String::new(), data })
-                .to_json()
+            let (channel, name) = ("a:b".into(), String::new());
+            Up::Publish(PublishFrame { id: Some(1), channel, name, data, once: None }).to_json()
         };
         assert_eq!(
             publish("{\r\n \"a\": [1,\n2]}").unwrap(),

@@ -100,6 +100,11 @@ fn the_page_of_limits_has_the_numbers_of_the_code() {
         ("APPEND_QUEUE_MAX", limits::APPEND_QUEUE_MAX as u64),
         ("APPEND_QUEUE_BYTES_MAX", limits::APPEND_QUEUE_BYTES_MAX as u64),
         ("EVENTS_MAX", limits::EVENTS_MAX),
+        ("ONCE_ID_BYTES_MAX", limits::ONCE_ID_BYTES_MAX as u64),
+        ("PRODUCER_SEQS_HELD", limits::PRODUCER_SEQS_HELD as u64),
+        ("ONCE_WINDOW_MS", limits::ONCE_WINDOW_MS),
+        ("IDEMPOTENCY_KEYS_MAX", limits::IDEMPOTENCY_KEYS_MAX),
+        ("PRODUCERS_MAX", limits::PRODUCERS_MAX),
         ("PAGE_READS_MAX", limits::PAGE_READS_MAX as u64),
         ("BACKLOGS_MAX", limits::BACKLOGS_MAX as u64),
     ];

@@ -132,6 +132,7 @@ async fn an_answer_behind_events_that_nobody_takes_arrives() {
             channel: "room:1".into(),
             name: String::new(),
             data: Data::Json("1".into()),
+            once: None,
         };
         on.calls.send(Call { up: Up::Publish(frame), answer }).await.unwrap();
         let Some(Up::Publish(frame)) = on.sent.recv().await else { panic!() };

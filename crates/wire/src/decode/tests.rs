@@ -280,6 +280,7 @@ fn no_bytes_make_a_decoder_panic_or_hold_more_than_a_frame_and_a_feed() {
         }
         let (_, _, _) = (json(&bytes), answer(&bytes), event_body(&bytes.clone().into()));
         let _ = std::str::from_utf8(&bytes).map(crate::Up::parse);
-        let _ = (crate::PublishBody::parse(&bytes), crate::ReadBody::parse(&bytes), crate::normalise(&bytes));
+        let _ = (crate::PublishBody::parse(&bytes, None), crate::ReadBody::parse(&bytes));
+        let _ = (crate::normalise(&bytes), crate::once::key_header(&bytes));
     }
 }
