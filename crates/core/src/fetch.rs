@@ -5,17 +5,19 @@ use std::{
     sync::Arc,
 };
 
+use tokio::sync::Semaphore;
+
 use crate::{
     cursor::Position,
     error::Error,
     event::Event,
     half::{CHANNELS_PER_LOOK_MAX, Half, Mark},
     herald::WatchId,
-    life::Life,
     limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX},
     member::{Kind, Member},
     name::ChannelName,
-    store::{Page, PageLimit, Scope, Stored},
+    reads::Found,
+    store::PageLimit,
 };
 
 /// One merged page: everything of the covered members in `(place when it was read, complete_to]`.
@@ -45,54 +47,43 @@ impl Half {
         self.fetched.is_none() && self.members.iter().any(|member| member.is_behind(self.place))
     }
 
-    /// Reads one page for every member that is behind its tail, and merges them.
-    pub(crate) async fn fetch(&mut self) -> Result<(), Error> {
-        let head = self.life.head();
-        let mut fetched = Fetched { complete_to: head, ..Fetched::default() };
+    /// Reads one page for every member that is behind its tail, and merges them. Reads of the store wait for `permits`.
+    pub(crate) async fn fetch(&mut self, permits: &Semaphore) -> Result<(), Error> {
+        let mut fetched = Fetched { complete_to: self.life.head(), ..Fetched::default() };
         let behind: Vec<&Member> =
             self.members.iter().filter(|member| member.is_behind(self.place)).collect();
         let share = PageLimit {
-            events: (PAGE_EVENTS_MAX / behind.len().max(1)).max(1),
-            bytes: (PAGE_BYTES_MAX / behind.len().max(1)).max(1),
+            events: (PAGE_EVENTS_MAX / behind.len().max(1)).max(SHARE_EVENTS_MIN),
+            bytes: (PAGE_BYTES_MAX / behind.len().max(1)).max(SHARE_BYTES_MIN),
         };
-        let mut stored = Vec::new();
+        let mut found: Vec<Found> = Vec::new();
         for member in behind {
             let start = self.place.max(member.floor);
-            let page = match &member.kind {
-                Kind::Channel(channel) => {
-                    let page = self.life.store.page(&channel.name, start, head, share).await?;
-                    fetched.marks.push(Mark::trimmed(&channel.name, page.trimmed_to, page.first_seq));
-                    page
-                }
-                Kind::Prefix { .. } => {
-                    let scope = Scope::Namespace(member.space.options.name.clone());
-                    self.life.store.range(scope, start, head, share).await?
-                }
-            };
-            let Page { events, complete_to, .. } = page;
+            let passage = self.life.reads.passage(&self.life, permits, member, start, share).await?;
+            let (events, complete_to) = passage.above(start, share);
             fetched.complete_to = fetched.complete_to.min(complete_to);
             fetched.covered.push(member.watch());
-            let wanted = |event: &Stored| {
-                member.pattern.matches(&event.channel)
-                    && event.position > member.start_of(&event.channel, self.place)
-            };
-            let from = stored.len();
-            stored.extend(events.into_iter().filter(wanted));
-            fetched.marks.extend(self.marks_before(member, &stored[from..]));
+            if let (Kind::Channel(channel), Some((trimmed_to, first_seq))) = (&member.kind, passage.trimmed) {
+                fetched.marks.push(Mark::trimmed(&channel.name, trimmed_to, first_seq));
+            }
+            let wanted = |event: &&Found| event.position() > member.start_of(event.channel(), self.place);
+            let from = found.len();
+            found.extend(events.iter().filter(wanted).cloned());
+            fetched.marks.extend(self.marks_before(member, &found[from..]));
         }
-        stored.sort_unstable_by_key(|event| event.position);
-        stored.dedup_by_key(|event| event.position);
-        fetched.take(&self.life, stored);
+        found.sort_unstable_by_key(Found::position);
+        found.dedup_by_key(|event| event.position());
+        fetched.take(found);
         self.fetched = Some(fetched);
         Ok(())
     }
 
     /// What is gone below the first event of each channel, whichever page will hold that event.
-    fn marks_before(&self, member: &Member, events: &[Stored]) -> Vec<Mark> {
+    fn marks_before(&self, member: &Member, events: &[Found]) -> Vec<Mark> {
         let mut seen = HashSet::new();
-        let firsts = events.iter().filter(|event| seen.insert(&event.channel));
-        let gone = firsts.filter(|first| first.prev > member.start_of(&first.channel, self.place));
-        gone.map(|first| Mark::before(member, &first.channel, first.seq, first.position, first.prev))
+        let firsts = events.iter().filter(|event| seen.insert(event.channel()));
+        let gone = firsts.filter(|first| first.prev() > member.start_of(first.channel(), self.place));
+        gone.map(|first| Mark::before(member, first.channel(), first.seq(), first.position(), first.prev()))
             .collect()
     }
 }
@@ -101,21 +92,22 @@ impl Fetched {
     /// Takes the events up to the first hole, and none at or above the place where its gap stands: the next page tells
     /// it. A record that cannot be read ends the page too, as a mark if its channel has no event before it, else one
     /// event earlier.
-    fn take(&mut self, life: &Life, stored: Vec<Stored>) {
+    fn take(&mut self, found: Vec<Found>) {
         let mut last_of: HashMap<ChannelName, Position> = HashMap::new();
         let mut last = None;
-        for stored in stored.into_iter().take_while(|stored| stored.position <= self.complete_to) {
-            let before = last_of.insert(stored.channel.clone(), stored.position);
-            let linked = before.is_none_or(|before| before == stored.prev);
-            match (life.read(&stored), before, last) {
-                (Ok(event), ..) if linked => self.events.push(event),
-                (Err(head), None, _) => {
-                    self.complete_to = stored.position;
-                    self.marks.push(Mark::trimmed(&stored.channel, head.trimmed_to, head.first_seq));
+        for found in found.into_iter().take_while(|found| found.position() <= self.complete_to) {
+            let (position, prev) = (found.position(), found.prev());
+            let before = last_of.insert(found.channel().clone(), position);
+            let linked = before.is_none_or(|before| before == prev);
+            match (found, before, last) {
+                (Found::Event(event), ..) if linked => self.events.push(event),
+                (Found::Unreadable { channel, seq, .. }, None, _) => {
+                    self.complete_to = position;
+                    self.marks.push(Mark::trimmed(&channel, position, seq + 1));
                     return;
                 }
-                (Ok(_), Some(before), _) => {
-                    self.events.retain(|event| event.position < stored.prev);
+                (Found::Event(_), Some(before), _) => {
+                    self.events.retain(|event| event.position < prev);
                     self.complete_to = self.events.last().map_or(before, |last| last.position);
                     return;
                 }
@@ -124,7 +116,7 @@ impl Fetched {
                     return;
                 }
             }
-            last = Some(stored.position);
+            last = Some(position);
         }
     }
 }
@@ -148,3 +140,8 @@ impl Member {
         }
     }
 }
+
+/// Events that each member reads at least, however many read with it, so that many do not read one event each time.
+const SHARE_EVENTS_MIN: usize = 4;
+/// Bytes that each member reads at least, with one event in any case.
+const SHARE_BYTES_MIN: usize = 4 * 1024;

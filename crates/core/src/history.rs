@@ -67,7 +67,7 @@ impl Node {
         let foreign = asked.is_some_and(|part| part.epoch != life.epoch);
         let from = if foreign { life.base } else { asked.map_or(Position::END, |part| part.position) };
         let forward = matches!(side, Side::After(_));
-        let _permit = self.page_read().await;
+        let _permit = self.page_reads().acquire().await;
         let (page, more) = if forward {
             let page = life.store.page(channel, from, head, limit).await?;
             let more = page.complete_to < head;

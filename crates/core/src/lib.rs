@@ -24,6 +24,7 @@ mod node;
 pub mod once;
 mod page;
 pub mod reader;
+mod reads;
 pub mod record;
 mod space;
 mod start;

@@ -17,6 +17,7 @@ use crate::{
     event::Event,
     herald::WatchId,
     name::ChannelName,
+    reads::Reads,
     record,
     space::{Index, Namespace, Space},
     store::{Change, ChannelHead, Opened, Store, Stored},
@@ -29,6 +30,7 @@ pub(crate) struct Life {
     pub(crate) epoch: Epoch,
     pub(crate) base: Position,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) reads: Reads,
     spaces: HashMap<Box<str>, Arc<Space>>,
     channels: Mutex<HashMap<ChannelName, Arc<Channel>>>,
     watches: Arc<AtomicU64>,
@@ -61,6 +63,7 @@ impl Life {
             epoch: opened.epoch,
             base: opened.base,
             store,
+            reads: Reads::default(),
             spaces: own
                 .map(|options| (options.name.clone(), Arc::new(Space::new(options.clone()))))
                 .collect(),
@@ -308,6 +311,7 @@ impl Life {
     /// Gives memory back: signals whose time is over, and channels that were asked for, have no record and are held by
     /// nobody, so that asking for names costs nothing for long.
     pub(crate) fn tidy(&self, now: u64) {
+        self.reads.tidy();
         let mut channels = self.channels.lock();
         channels.values().filter(|channel| channel.signal).for_each(|channel| channel.expire(now));
         channels.retain(|_, channel| Arc::strong_count(channel) > 1 || channel.head().is_some());

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use crate::{
     append::Published,
@@ -182,9 +182,9 @@ impl Node {
         Ok(Some(Half::new(life, members, told)))
     }
 
-    pub(crate) async fn page_read(&self) -> Option<SemaphorePermit<'_>> {
-        // Never closed, so the only answer is a permit.
-        self.page_reads.acquire().await.ok()
+    /// Never closed: whoever waits for a permit gets one.
+    pub(crate) fn page_reads(&self) -> &Semaphore {
+        &self.page_reads
     }
 
     pub(crate) fn log_of(

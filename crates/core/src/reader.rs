@@ -142,11 +142,10 @@ impl Reader {
     /// Reads what the last look found below memory. One page; at most [`crate::limits::PAGE_READS_MAX`] run per node.
     pub async fn fetch(&mut self) -> Result<(), Error> {
         let node = self.node.clone();
-        let _permit = node.page_read().await;
         let backlog = self.backlogs.front_mut().map(|backlog| &mut backlog.reader.halves);
         for half in self.halves.iter_mut().chain(backlog.into_iter().flatten()) {
             if half.is_behind() {
-                half.fetch().await?;
+                half.fetch(node.page_reads()).await?;
             }
         }
         Ok(())

@@ -4,7 +4,10 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use fastrand::Rng;
@@ -176,6 +179,10 @@ pub struct Recorded {
     pub edit: Arc<Mutex<Option<Edit>>>,
     /// Trims wait for whoever holds it.
     pub trimming: Arc<tokio::sync::Mutex<()>>,
+    /// Pages, both ways, and ranges that were asked for.
+    pub reads: Arc<AtomicUsize>,
+    /// Pages, both ways, and ranges wait for whoever holds it.
+    pub reading: Arc<tokio::sync::RwLock<()>>,
     rng: Arc<Mutex<Rng>>,
     dawdle: u8,
 }
@@ -184,7 +191,9 @@ impl Recorded {
     /// `dawdle` is a chance in 256 to wait once, before and after each call.
     pub fn new(inner: Arc<dyn Store>, truth: Arc<Mutex<Truth>>, rng: Rng, dawdle: u8) -> Self {
         let (batches, told, trimming, edit) = Default::default();
-        Self { inner, truth, batches, told, edit, trimming, rng: Arc::new(Mutex::new(rng)), dawdle }
+        let (reads, reading) = Default::default();
+        let rng = Arc::new(Mutex::new(rng));
+        Self { inner, truth, batches, told, edit, trimming, reads, reading, rng, dawdle }
     }
 
     async fn dawdle(&self) {
@@ -198,6 +207,12 @@ impl Recorded {
         let answer = answer.await;
         self.dawdle().await;
         answer
+    }
+
+    async fn read<T>(&self, answer: impl Future<Output = T>) -> T {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let _reading = self.reading.read().await;
+        self.around(answer).await
     }
 
     fn write_down(&self, batch: Batch, appended: &Appended) {
@@ -267,7 +282,7 @@ impl Store for Recorded {
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
         let channel = channel.clone();
-        Box::pin(async move { self.around(self.inner.page(&channel, after, up_to, limit)).await })
+        Box::pin(async move { self.read(self.inner.page(&channel, after, up_to, limit)).await })
     }
 
     fn before(
@@ -277,7 +292,7 @@ impl Store for Recorded {
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
         let channel = channel.clone();
-        Box::pin(async move { self.around(self.inner.before(&channel, before, limit)).await })
+        Box::pin(async move { self.read(self.inner.before(&channel, before, limit)).await })
     }
 
     fn range(
@@ -288,7 +303,7 @@ impl Store for Recorded {
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
         Box::pin(async move {
-            let mut page = self.around(self.inner.range(scope, after, up_to, limit)).await?;
+            let mut page = self.read(self.inner.range(scope, after, up_to, limit)).await?;
             if let Some(edit) = self.edit.lock().unwrap().take() {
                 edit(&mut page);
             }
