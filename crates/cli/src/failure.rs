@@ -3,6 +3,7 @@
 use std::{fmt, io};
 
 use sosik_client::{Error, Fault, Refusal};
+use sosik_server::operate::OperateError;
 
 /// Why a command ended.
 #[derive(Debug)]
@@ -19,6 +20,10 @@ pub(crate) enum Failure {
     Serve(String),
     /// The data directory is not one that can be used as it is.
     Data(String),
+    /// What an operator asked for.
+    Operate(OperateError),
+    /// A log that was read whole is damaged. What was found is printed already.
+    Damaged,
     /// Standard input or output.
     Io(io::Error),
 }
@@ -31,7 +36,11 @@ impl Failure {
             Self::Usage(_) | Self::Client(Error::Option(_) | Error::Payload(_)) => 2,
             Self::Client(error) if error.fault() == Fault::Caller => 3,
             Self::Client(_) => 1,
-            Self::Data(_) => 4,
+            Self::Data(_) | Self::Operate(OperateError::Data(_) | OperateError::Missing(_)) => 4,
+            Self::Operate(OperateError::Running { .. }) => 3,
+            Self::Operate(OperateError::Refused(problem)) if problem.status < 500 => 3,
+            Self::Operate(_) => 1,
+            Self::Damaged => 5,
             Self::Interrupted => 130,
         }
     }
@@ -44,6 +53,10 @@ impl fmt::Display for Failure {
             Self::Interrupted => f.write_str("interrupted"),
             Self::Usage(text) | Self::Serve(text) | Self::Data(text) => f.write_str(text),
             Self::Client(error) => write!(f, "{error}{}", advice(error)),
+            Self::Operate(error) => write!(f, "{error}"),
+            Self::Damaged => f.write_str(
+                "the log is damaged; restore a backup, or stop the server and run `sosik verify --repair`",
+            ),
             Self::Io(error) => write!(f, "{error}"),
         }
     }
@@ -65,6 +78,12 @@ pub(crate) fn advice(error: &Error) -> &'static str {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Client(error)
+    }
+}
+
+impl From<OperateError> for Failure {
+    fn from(error: OperateError) -> Self {
+        Self::Operate(error)
     }
 }
 

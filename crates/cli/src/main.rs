@@ -1,12 +1,15 @@
 //! The `sosik` binary: one file per command.
 
 mod connect;
+mod data;
 mod failure;
 mod follow;
 mod history;
 mod out;
 mod publish;
 mod serve;
+mod status;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -32,6 +35,10 @@ enum Command {
     History(history::HistoryArgs),
     /// Run the server
     Serve(serve::ServeCommand),
+    /// Say how a running server and its log are
+    Status(status::StatusArgs),
+    /// Read a log whole and say what is damaged, or repair it
+    Verify(verify::VerifyArgs),
 }
 
 #[tokio::main]
@@ -41,6 +48,8 @@ async fn main() -> ExitCode {
         Command::Follow(args) => follow::run(args).await,
         Command::History(args) => history::run(args).await,
         Command::Serve(args) => serve::run(args).await,
+        Command::Status(args) => status::run(args).await,
+        Command::Verify(args) => verify::run(args).await,
     };
     let code = match outcome {
         Ok(()) | Err(Failure::Closed) => 0,
@@ -66,6 +75,7 @@ Exit codes:
   2    the command line, the configuration or the data makes no sense; it was not sent
   3    the server refused
   4    the data directory cannot be used: it is in use, not Sosik's, of another version, not writable, or damaged
+  5    the log is damaged
   130  ended by Ctrl-C, but follow";
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What this server is made of: the only file that names concrete stores, transports and pages, and mounts their routes
-//! on one origin.
+//! What this server is made of: the only file that names concrete transports and pages and mounts their routes on one
+//! origin, and that chooses the stores. (What operators do with the store on the disk is in `operate.rs` and `control.rs`.)
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     clock::SystemClock,
     error::ServeError,
     health,
-    listen::Sockets,
+    measured::Measured,
     pages,
     tasks::Tasks,
 };
@@ -22,48 +22,65 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Composed {
     pub(crate) hub: Arc<Hub>,
-    pub(crate) tasks: Tasks,
+    pub(crate) stores: Stores,
 }
 
-/// Opens the stores and starts everything that must run for them.
-pub(crate) async fn compose(options: &Checked) -> Result<Composed, ServeError> {
+/// What the two logs stand on.
+#[derive(Debug, Clone)]
+pub(crate) struct Stores {
+    /// In the order of [`LogId::ALL`].
+    pub(crate) all: [Arc<dyn Store>; 2],
+    /// The first of them, when it is a log on the disk.
+    pub(crate) disk: Option<Disk>,
+}
+
+/// Opens the stores and starts everything that must run for them among `tasks`.
+pub(crate) async fn compose(options: &Checked, tasks: &mut Tasks) -> Result<Composed, ServeError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let sweep = Sweep::new(tokio::runtime::Handle::current().metrics().num_workers());
     let namespaces = options.namespaces.iter().map(|opened| opened.namespace.clone()).collect();
-    let durable = match options.store {
-        StoreChoice::Disk => disk(&options.data).await?,
-        StoreChoice::Memory => memory()?,
-    };
-    let stores = [durable, memory()?];
-    let node = Node::open(NodeOptions::new(namespaces, getrandom::u64()?), stores, sweep.clone()).await?;
+    let stores = open(options).await?;
+    let node = Node::open(NodeOptions::new(namespaces, getrandom::u64()?), stores.all.clone(), sweep.clone())
+        .await?;
     let settings = Settings {
         tcp: options.tcp_listen.is_some(),
         stall_ms: options.limits.stall_ms,
         ..options.settings.clone()
     };
     let hub = Hub::new(node, sweep, clock, settings);
-    Ok(Composed { tasks: start(&hub), hub })
+    start(&hub, tasks);
+    Ok(Composed { hub, stores })
 }
 
 /// Every path of this origin.
-pub(crate) fn router(hub: &Arc<Hub>, sockets: &Arc<Sockets>, demo: bool) -> Router {
-    sosik_transport::router(hub.clone()).merge(health::router(hub, sockets)).merge(pages::router(demo))
+pub(crate) fn router(measured: &Measured, demo: bool) -> Router {
+    let transports = sosik_transport::router(measured.hub.clone());
+    transports.merge(health::router(measured)).merge(pages::router(demo))
+}
+
+async fn open(options: &Checked) -> Result<Stores, ServeError> {
+    let memory = memory()?;
+    match options.store {
+        StoreChoice::Disk => {
+            let disk = disk(&options.data).await?;
+            Ok(Stores { all: [Arc::new(disk.clone()), memory], disk: Some(disk) })
+        }
+        StoreChoice::Memory => Ok(Stores { all: [self::memory()?, memory], disk: None }),
+    }
 }
 
 /// The log in `path`. What the last run left is replayed on a thread of its own, as long as that takes.
-async fn disk(path: &Path) -> Result<Arc<dyn Store>, ServeError> {
+async fn disk(path: &Path) -> Result<Disk, ServeError> {
     let (path, options) = (path.to_owned(), DiskOptions::new(Epoch::new(getrandom::u64()?)));
     let opened = tokio::task::spawn_blocking(move || Disk::open(&path, options)).await;
-    let disk = opened.map_err(|error| ServeError::Broken(format!("opening the log: {error}")))?;
-    Ok(Arc::new(disk?))
+    Ok(opened.map_err(|error| ServeError::Broken(format!("opening the log: {error}")))??)
 }
 
 fn memory() -> Result<Arc<dyn Store>, ServeError> {
     Ok(Arc::new(Memory::new(Epoch::new(getrandom::u64()?))))
 }
 
-fn start(hub: &Arc<Hub>) -> Tasks {
-    let mut tasks = Tasks::default();
+fn start(hub: &Arc<Hub>, tasks: &mut Tasks) {
     for id in LogId::ALL {
         let log = hub.node.log(id).clone();
         tasks.spawn(format!("log {id:?}"), async move { log.run().await });
@@ -81,7 +98,6 @@ fn start(hub: &Arc<Hub>) -> Tasks {
             ticking.node.tick(ticking.clock.wall_ms());
         }
     });
-    tasks
 }
 
 /// How often the core hears that time goes on.

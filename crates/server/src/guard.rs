@@ -188,7 +188,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a Heade
     }
 }
 
-fn bad(detail: impl Into<String>) -> Problem {
+fn bad(detail: impl Into<Box<str>>) -> Problem {
     Problem::new(Code::BadRequest, detail)
 }
 

@@ -1,45 +1,68 @@
-//! `/live`, `/ready` and `/metrics`.
-
-use std::sync::Arc;
+//! `/live`, `/ready`, `/ready/publish` and `/metrics`.
 
 use axum::{Extension, Router, routing::get};
 use http::{HeaderMap, Response};
-use sosik_transport::Hub;
 use sosik_wire::{Code, Problem};
 
 use crate::{
     guard::Ends,
-    listen::Sockets,
+    measured::Measured,
     metrics,
     reply::{Reply, problem, text},
 };
 
-/// The three paths. `/metrics` is for this machine alone until there is a listener for operators.
-pub(crate) fn router(hub: &Arc<Hub>, sockets: &Arc<Sockets>) -> Router {
-    let ready = hub.clone();
-    let measured = (hub.clone(), sockets.clone());
+/// The four paths. `/metrics` is for this machine alone until there is a listener for operators.
+pub(crate) fn router(measured: &Measured) -> Router {
+    let [ready, publish, measured] = [measured.clone(), measured.clone(), measured.clone()];
     Router::new()
-        .route("/live", get(async || text(PLAIN, "live\n")))
+        .route("/live", get(async || live()))
         .route("/ready", get(async move || readiness(&ready)))
+        .route("/ready/publish", get(async move || readiness_to_store(&publish)))
         .route(
             "/metrics",
             get(
                 async move |Extension(ends): Extension<Ends>, headers: HeaderMap| {
-                    if is_near(ends, &headers) { measurements(&measured.0, &measured.1) } else { hidden() }
+                    if is_near(ends, &headers) { measurements(&measured) } else { hidden() }
                 },
             ),
         )
 }
 
-fn readiness(hub: &Hub) -> Response<Reply> {
-    if hub.is_draining() {
-        return problem(&Problem::new(Code::Drain, "the server is going down; another one answers"));
-    }
-    text(PLAIN, "ready\n")
+/// What is answered while the log is being opened.
+pub(crate) fn opening() -> Router {
+    Router::new().route("/live", get(async || live())).fallback(async || {
+        problem(&Problem::new(
+            Code::Unavailable,
+            "the server is opening its log and has done nothing; come back shortly",
+        ))
+    })
 }
 
-fn measurements(hub: &Hub, sockets: &Sockets) -> Response<Reply> {
-    text(metrics::CONTENT_TYPE, metrics::render(hub, sockets))
+fn live() -> Response<Reply> {
+    text(PLAIN, "live\n")
+}
+
+/// Whether readers are served. A server that cannot write still is: to take it away would end the reads, too.
+fn readiness(measured: &Measured) -> Response<Reply> {
+    if measured.hub.is_draining() {
+        return problem(&Problem::new(Code::Drain, "the server is going down; another one answers"));
+    }
+    match measured.refuses() {
+        None => text(PLAIN, "ready\n"),
+        Some(code) => text(PLAIN, format!("ready to read, refuses publishes: {}\n", code.name())),
+    }
+}
+
+/// Whether publishes into the durable log are taken, too.
+fn readiness_to_store(measured: &Measured) -> Response<Reply> {
+    match measured.refuses() {
+        Some(code) if !measured.hub.is_draining() => problem(&Problem::new(code, code.meaning())),
+        _ => readiness(measured),
+    }
+}
+
+fn measurements(measured: &Measured) -> Response<Reply> {
+    text(metrics::CONTENT_TYPE, metrics::render(measured))
 }
 
 /// A proxy on this machine makes everybody look near; most say for whom they ask.

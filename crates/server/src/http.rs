@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -22,6 +22,7 @@ use tower_service::Service;
 use crate::{
     guard::{Ends, Guard, Verdict},
     head::{Exchange, HeadClock},
+    health,
     limits::Limits,
     listen::{Socket, drained},
     reply::{Reply, problem},
@@ -31,7 +32,9 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Front {
     http1: http1::Builder,
-    router: Router,
+    /// Empty while the log is being opened.
+    router: OnceLock<Router>,
+    opening: Router,
     guard: Guard,
     caller: Caller,
     limits: Limits,
@@ -40,7 +43,6 @@ pub(crate) struct Front {
 
 impl Front {
     pub(crate) fn new(
-        router: Router,
         guard: Guard,
         caller: Caller,
         limits: Limits,
@@ -54,7 +56,21 @@ impl Front {
             // guard, which says what to do.
             .max_headers(limits.headers_max + limits.headers_max / 4)
             .max_buf_size(limits.head_bytes_max + limits.head_bytes_max / 4);
-        Arc::new(Self { http1, router, guard, caller, limits, draining })
+        Arc::new(Self {
+            http1,
+            router: OnceLock::new(),
+            opening: health::opening(),
+            guard,
+            caller,
+            limits,
+            draining,
+        })
+    }
+
+    /// From now on requests are answered by `router`.
+    pub(crate) fn open(&self, router: Router) {
+        // Called once, at the start; a second router would be as good as the first.
+        let _ = self.router.set(router);
     }
 
     /// Serves one connection to its end; when the server drains, to the end of the answer that is being given.
@@ -96,7 +112,8 @@ impl Front {
             Verdict::Pass(origin) => {
                 request.extensions_mut().insert(self.caller.clone());
                 request.extensions_mut().insert(ends);
-                let response = self.router.clone().call(request.map(Body::new)).await;
+                let router = self.router.get().unwrap_or(&self.opening);
+                let response = router.clone().call(request.map(Body::new)).await;
                 (response.unwrap_or_else(|never| match never {}), origin)
             }
         };

@@ -5,18 +5,18 @@
 use std::{fmt::Write, sync::atomic::Ordering::Relaxed};
 
 use sosik_core::{GapReason, LogFigures, LogId};
-use sosik_transport::{Hub, TransportFigures};
+use sosik_transport::TransportFigures;
 use sosik_wire::TransportName;
 
-use crate::listen::Sockets;
+use crate::measured::Measured;
 
 /// Everything as text.
-pub(crate) fn render(hub: &Hub, sockets: &Sockets) -> String {
+pub(crate) fn render(measured: &Measured) -> String {
     let mut out = String::with_capacity(8 * 1024);
     for Metric { name, kind, help, samples } in METRICS {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        samples(&Sources { hub, sockets }, &mut |label, value| {
+        samples(measured, &mut |label, value| {
             let _ = match label {
                 Some((key, of)) => writeln!(out, "{name}{{{key}=\"{of}\"}} {value}"),
                 None => writeln!(out, "{name} {value}"),
@@ -32,12 +32,7 @@ struct Metric {
     name: &'static str,
     kind: &'static str,
     help: &'static str,
-    samples: fn(&Sources<'_>, Sink<'_>),
-}
-
-struct Sources<'a> {
-    hub: &'a Hub,
-    sockets: &'a Sockets,
+    samples: fn(&Measured, Sink<'_>),
 }
 
 /// Takes a label, if the metric has one, and a value.
@@ -66,31 +61,31 @@ const METRICS: &[Metric] = &[
     gauge("sosik_draining", "1 while the server goes down.", |s, out| out(None, s.hub.is_draining().into())),
 ];
 
-const fn counter(name: &'static str, help: &'static str, samples: fn(&Sources<'_>, Sink<'_>)) -> Metric {
+const fn counter(name: &'static str, help: &'static str, samples: fn(&Measured, Sink<'_>)) -> Metric {
     Metric { name, kind: "counter", help, samples }
 }
 
-const fn gauge(name: &'static str, help: &'static str, samples: fn(&Sources<'_>, Sink<'_>)) -> Metric {
+const fn gauge(name: &'static str, help: &'static str, samples: fn(&Measured, Sink<'_>)) -> Metric {
     Metric { name, kind: "gauge", help, samples }
 }
 
-fn gaps(sources: &Sources<'_>, out: Sink<'_>) {
+fn gaps(measured: &Measured, out: Sink<'_>) {
     for (reason, name) in
         [(GapReason::Trimmed, "trimmed"), (GapReason::Epoch, "epoch"), (GapReason::Forgotten, "forgotten")]
     {
-        out(Some(("reason", name)), sources.hub.figures.gaps(reason));
+        out(Some(("reason", name)), measured.hub.figures.gaps(reason));
     }
 }
 
-fn transports(sources: &Sources<'_>, out: Sink<'_>, value: fn(&TransportFigures) -> u64) {
+fn transports(measured: &Measured, out: Sink<'_>, value: fn(&TransportFigures) -> u64) {
     for transport in TransportName::ALL {
-        out(Some(("transport", transport.name())), value(sources.hub.figures.of(transport)));
+        out(Some(("transport", transport.name())), value(measured.hub.figures.of(transport)));
     }
 }
 
-fn logs(sources: &Sources<'_>, out: Sink<'_>, value: fn(&LogFigures) -> u64) {
+fn logs(measured: &Measured, out: Sink<'_>, value: fn(&LogFigures) -> u64) {
     for (id, name) in [(LogId::Disk, "disk"), (LogId::Memory, "memory")] {
-        out(Some(("log", name)), value(&sources.hub.node.log(id).figures()));
+        out(Some(("log", name)), value(&measured.hub.node.log(id).figures()));
     }
 }
 

@@ -1,6 +1,11 @@
 //! A server at work: from its start to its last connection.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use sosik_transport::{Caller, Hub};
@@ -11,10 +16,12 @@ use crate::{
     access,
     checked::{Checked, StoreChoice},
     compose::{Composed, compose, router},
+    control::{Control, Operated},
     error::ServeError,
     guard::Guard,
     http::{self, Front},
     listen::{Door, Sockets},
+    measured::Measured,
     origin::Origin,
     tasks::Tasks,
 };
@@ -37,6 +44,8 @@ pub struct Running {
     sockets: Arc<Sockets>,
     drain: Duration,
     tasks: Tasks,
+    /// Gone before the log is: who finds it may ask.
+    control: Option<Control>,
 }
 
 /// Starts a server; it answers when this returns. Must be called within a tokio runtime with timers and sockets.
@@ -61,18 +70,39 @@ pub async fn start(options: Checked) -> Result<Running, ServeError> {
 
     let data =
         (options.store == StoreChoice::Disk).then(|| std::path::absolute(&options.data)).transpose()?;
-    let Composed { hub, mut tasks } = compose(&options).await?;
     let guard = Guard::new(public, options.allow_origins.clone(), &options.limits);
-    let router = router(&hub, &sockets, options.demo);
-    let front = Front::new(router, guard, caller.clone(), options.limits, drained.clone());
-    tasks.spawn("http", http_door.run(move |socket, ends| front.clone().serve(socket, ends)));
+    let front = Front::new(guard, caller.clone(), options.limits, drained.clone());
+    let mut tasks = Tasks::default();
+    let answering = front.clone();
+    tasks.spawn("http", http_door.run(move |socket, ends| answering.clone().serve(socket, ends)));
+
+    let Composed { hub, stores } = compose(&options, &mut tasks).await?;
+    let measured = Measured { hub: hub.clone(), sockets: sockets.clone(), stores };
+    front.open(router(&measured, options.demo));
     if let Some(door) = tcp_door {
         let hub = hub.clone();
         let serve = move |socket, _| sosik_transport::tcp::serve(hub.clone(), caller.clone(), socket);
         tasks.spawn("tcp", door.run(serve));
     }
+    let control = data.as_ref().zip(measured.stores.disk.clone());
+    let control = control.and_then(|(data, disk)| operators(data, Operated { measured, disk }, &mut tasks));
     let drain = Duration::from_millis(options.limits.drain_ms);
-    Ok(Running { http, tcp, public_url, data, hub, draining, sockets, drain, tasks })
+    Ok(Running { http, tcp, public_url, data, hub, draining, sockets, drain, tasks, control })
+}
+
+/// Opens the control socket. A server that cannot is still of use: it says so and goes on.
+fn operators(data: &Path, operated: Operated, tasks: &mut Tasks) -> Option<Control> {
+    match Control::open(data, operated) {
+        Ok((control, serving)) => {
+            tasks.spawn("control", serving);
+            Some(control)
+        }
+        Err(error) => {
+            let data = data.display();
+            tracing::warn!(%error, "no control socket in {data}: backup, verify and trim need the server stopped");
+            None
+        }
+    }
 }
 
 impl Running {
@@ -83,16 +113,21 @@ impl Running {
 
     /// Takes no new connection, says goodbye to all, lets requests and publishes finish, and ends. Answers how many
     /// connections were cut because they took longer than `drain_ms`.
-    pub async fn stop(self) -> u64 {
+    pub async fn stop(mut self) -> u64 {
+        self.control = None;
         self.draining.send_replace(true);
         self.hub.drain();
         let _ = timeout(self.drain, self.sockets.closed()).await;
-        self.sockets.open()
+        let cut = self.sockets.open();
+        // What has the log open must be gone, so that it is closed when this returns.
+        std::mem::take(&mut self.tasks).end().await;
+        cut
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.control = None;
         // An upgraded connection is no task of ours: without this it would follow a hub that hears nothing any more.
         self.hub.drain();
     }

@@ -17,6 +17,11 @@ impl Tasks {
         self.names.insert(id, name.into());
     }
 
+    /// Ends all of them and waits until they have let go of what they held.
+    pub(crate) async fn end(mut self) {
+        self.set.shutdown().await;
+    }
+
     /// Waits until one of them ends, whether it returned or panicked, and says which.
     pub(crate) async fn ended(&mut self) -> String {
         let (id, how) = match self.set.join_next_with_id().await {

@@ -43,13 +43,6 @@ use sosik_core::{
 };
 use tokio::sync::{oneshot, watch};
 
-pub use self::{
-    directory::OpenError,
-    options::{DiskOptions, RESERVE_BYTES},
-    repair::repair,
-    report::{Damage, DamageKind, PLACES_NAMED_MAX, Renewed, Repaired, Report},
-    verify::verify,
-};
 use self::{
     directory::{Directory, FORMAT, refused},
     follower::Follower,
@@ -64,6 +57,13 @@ use self::{
     value::{BatchValue, Identity, Tail, Value},
     write_error::WriteError,
     writer::{Job, Writer},
+};
+pub use self::{
+    directory::{OpenError, is_log},
+    options::{DiskOptions, RESERVE_BYTES},
+    repair::repair,
+    report::{Damage, DamageKind, PLACES_NAMED_MAX, Renewed, Repaired, Report},
+    verify::verify,
 };
 use crate::held::Batches;
 pub use crate::held::{

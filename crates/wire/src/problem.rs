@@ -20,7 +20,7 @@ pub struct Problem {
     /// The HTTP status.
     pub status: u16,
     /// Whose fault it was and what to do next, for people.
-    pub detail: String,
+    pub detail: Box<str>,
     /// The name of the code; [`Code::from_name`] reads it.
     pub code: Cow<'static, str>,
     /// Whether the same request may succeed later.
@@ -36,7 +36,7 @@ pub struct Problem {
 
 impl Problem {
     /// The document of `code`.
-    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+    pub fn new(code: Code, detail: impl Into<Box<str>>) -> Self {
         Self {
             kind: Cow::Borrowed("about:blank"),
             title: Cow::Borrowed(code.phrase()),

@@ -4,4 +4,5 @@
 
 mod changes;
 mod commands;
+mod operators;
 mod server;

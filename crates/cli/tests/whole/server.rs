@@ -1,6 +1,11 @@
 //! `sosik serve` in a process of its own, on free ports.
 
-use std::{future::Future, process::Stdio, time::Duration};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -13,8 +18,8 @@ pub(crate) struct Server {
     pub(crate) http: String,
     pub(crate) tcp: String,
     child: Child,
-    /// Where it has no configuration file.
-    dir: std::path::PathBuf,
+    /// Where it has no configuration file, and its data.
+    dir: PathBuf,
 }
 
 /// How a command ended.
@@ -27,26 +32,41 @@ pub(crate) struct Ended {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        let dir = std::env::temp_dir().join(format!("sosik-cli-{:016x}", fastrand::u64(..)));
-        std::fs::create_dir(&dir).unwrap();
-        let mut child = sosik()
-            .args(["serve", "--demo", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"])
-            .current_dir(&dir)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = within(lines.next_line()).await.unwrap().unwrap();
-        let rest = line.strip_prefix("sosik listening http=").unwrap();
-        let (http, tcp) = rest.split_once(" tcp=").unwrap();
-        Self { http: format!("http://{http}"), tcp: tcp.to_owned(), child, dir }
+        let dir = scratch();
+        let (child, http, tcp) = serve(&dir, &[]).await;
+        Self { http, tcp, child, dir }
+    }
+
+    /// Its data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.join("sosik-data")
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// Ends it by SIGKILL, without a word.
+    pub(crate) async fn kill(&mut self) {
+        within(self.child.kill()).await.unwrap();
+    }
+
+    /// Sends SIGTERM and waits for its end.
+    pub(crate) async fn stop(&mut self) {
+        self.terminate().await;
+        assert!(within(self.child.wait()).await.unwrap().success());
+    }
+
+    /// Starts it again on the same data, after [`Server::kill`] or [`Server::stop`].
+    pub(crate) async fn again(&mut self) {
+        (self.child, self.http, self.tcp) = serve(&self.dir, &[]).await;
     }
 
     /// A command that talks to this server.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = sosik();
-        command.args(args).env("SOSIK_SERVER", &self.http).env("SOSIK_TCP", &self.tcp);
+        command.args(args).env("SOSIK_SERVER", &self.http).env("SOSIK_TCP", &self.tcp).current_dir(&self.dir);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -56,7 +76,7 @@ impl Server {
         signal(&self.child, "TERM").await;
     }
 
-    /// Runs a command to its end.
+    /// Runs a command, beside its data, to its end.
     pub(crate) async fn run(&self, args: &[&str], input: impl AsRef<[u8]>) -> Ended {
         let mut child = self.command(args).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_ref()).await.unwrap();
@@ -67,6 +87,29 @@ impl Server {
             err: String::from_utf8(output.stderr).unwrap(),
         }
     }
+}
+
+async fn serve(dir: &Path, args: &[&str]) -> (Child, String, String) {
+    let mut child = sosik()
+        .args(["serve", "--demo", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"])
+        .args(args)
+        .current_dir(dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = within(lines.next_line()).await.unwrap().unwrap();
+    let rest = line.strip_prefix("sosik listening http=").unwrap();
+    let (http, tcp) = rest.split_once(" tcp=").unwrap();
+    (child, format!("http://{http}"), tcp.to_owned())
+}
+
+/// A directory of its own.
+pub(crate) fn scratch() -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("sosik-cli-{:016x}", fastrand::u64(..)));
+    std::fs::create_dir(&dir).unwrap();
+    dir
 }
 
 impl Drop for Server {

@@ -49,7 +49,7 @@ pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> E
             let own = problem.retry.then(|| Duration::from_millis(problem.retry_after_ms));
             Refusal {
                 code: problem.code.into_owned(),
-                message: problem.detail,
+                message: problem.detail.into(),
                 status: status.as_u16(),
                 retry: problem.retry,
                 // The header may be a proxy's, who knows better when it will let anybody through.

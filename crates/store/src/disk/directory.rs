@@ -48,6 +48,13 @@ pub enum OpenError {
     },
 }
 
+/// Whether `path` holds a log, of whatever version. Changes nothing.
+///
+/// Errors: [`OpenError::Foreign`] for other files, [`OpenError::Io`].
+pub fn is_log(path: &Path) -> Result<bool, OpenError> {
+    marker(path).map(|marker| marker.is_some())
+}
+
 /// A directory that is ours, locked as long as this lives.
 #[derive(Debug)]
 pub(super) struct Directory {

@@ -1,0 +1,106 @@
+//! What each path of the control socket does. Answers are JSON on one line, refusals problem documents.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    routing::{MethodRouter, get, post},
+};
+use http::Response;
+use serde::{Serialize, de::DeserializeOwned};
+use sosik_core::{Error, Store, store::StoreError};
+use sosik_store::Disk;
+use sosik_wire::{Code, Problem};
+use tokio::time::timeout;
+
+use super::words::{Nothing, Status, Verified};
+use crate::{
+    measured::Measured,
+    reply::{Reply, problem, text},
+};
+
+/// What operators act upon.
+#[derive(Debug, Clone)]
+pub(crate) struct Operated {
+    pub(crate) measured: Measured,
+    pub(crate) disk: Disk,
+}
+
+pub(super) fn router(operated: Operated) -> Router {
+    let operated = Arc::new(operated);
+    let asked = operated.clone();
+    Router::new()
+        .route("/status", get(async move || reply(Ok(status(&asked)))))
+        .route("/verify", order(&operated, verify))
+        .fallback(async || {
+            problem(&Problem::new(Code::NotFound, "no such command; is the server of another version?"))
+        })
+}
+
+/// A path that takes a question as JSON and answers in kind.
+fn order<Q, A, F>(operated: &Arc<Operated>, act: fn(Arc<Operated>, Q) -> F) -> MethodRouter
+where
+    Q: DeserializeOwned + Send + 'static,
+    A: Serialize,
+    F: Future<Output = Result<A, Problem>> + Send + 'static,
+{
+    let operated = operated.clone();
+    post(async move |body: Body| {
+        let question = match read(body).await {
+            Ok(question) => question,
+            Err(refused) => return problem(&refused),
+        };
+        reply(act(operated, question).await)
+    })
+}
+
+async fn read<Q: DeserializeOwned>(body: Body) -> Result<Q, Problem> {
+    let read = timeout(BODY, to_bytes(body, BODY_BYTES_MAX)).await;
+    let bytes = read
+        .map_err(|_| Problem::new(Code::Stalled, "the question took too long"))?
+        .map_err(|error| Problem::new(Code::BadRequest, format!("the question cannot be read: {error}")))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::new(Code::BadRequest, format!("the question cannot be read: {error}")))
+}
+
+fn reply(answer: Result<impl Serialize, Problem>) -> Response<Reply> {
+    match answer {
+        Ok(answer) => {
+            let mut line = serde_json::to_vec(&answer).expect("structs of text and numbers");
+            line.push(b'\n');
+            text("application/json", line)
+        }
+        Err(refused) => problem(&refused),
+    }
+}
+
+fn status(operated: &Operated) -> Status {
+    let figures = operated.disk.figures();
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        draining: operated.measured.hub.is_draining(),
+        refuses: operated.measured.refuses().map(|code| code.name().to_owned()),
+        sockets: operated.measured.sockets.open(),
+        events: figures.events,
+        kept_bytes: figures.kept_bytes,
+        disk_bytes: figures.disk_bytes,
+        free_bytes: figures.free_bytes,
+        damaged: figures.damaged,
+    }
+}
+
+async fn verify(operated: Arc<Operated>, _: Nothing) -> Result<Verified, Problem> {
+    let report = operated.disk.verify().await.map_err(stored)?;
+    Ok(Verified::from(&report))
+}
+
+fn stored(error: StoreError) -> Problem {
+    Problem::new(Code::from(&Error::from(error.clone())), error.to_string())
+}
+
+/// How long a question may take to arrive.
+const BODY: Duration = Duration::from_secs(10);
+/// Most bytes of a question.
+const BODY_BYTES_MAX: usize = 64 * 1024;

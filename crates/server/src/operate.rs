@@ -1,0 +1,95 @@
+//! What an operator does with a data directory: through the control socket of the server that has it open, or, when no
+//! server does, by opening it.
+//!
+//! Every call names the directory. A server that is asked does the work itself; nothing here reads its files meanwhile.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use sosik_core::Epoch;
+use sosik_store::disk::{self, OpenError};
+use sosik_wire::Problem;
+
+pub use crate::control::words::{Found, Mended, Status, Verified};
+use crate::control::{Asked, ask, words::Nothing};
+
+/// Why it could not be done. The text says what to do next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperateError {
+    /// The directory, or the log in it, cannot be used.
+    #[error("{0}")]
+    Data(#[from] OpenError),
+    /// There is no log in the directory.
+    #[error("there is no log of Sosik in {0}; name the directory of a server with --data")]
+    Missing(PathBuf),
+    /// Only a running server can do it, and none has the directory open.
+    #[error("no server runs on {0}; start one with `sosik serve --data {0}`, and try again")]
+    NotRunning(PathBuf),
+    /// It cannot be done while a server has the directory open.
+    #[error("a server runs on {data}: {why}")]
+    Running {
+        /// The directory.
+        data: PathBuf,
+        /// Why not, and what to do.
+        why: &'static str,
+    },
+    /// The server refused it.
+    #[error("{}", .0.detail)]
+    Refused(Problem),
+    /// The control socket could not be reached, or the server went away: whether it was done is not known.
+    #[error("cannot talk to the server on {data}: {error}; run this as the user who runs the server")]
+    Lost {
+        /// The directory.
+        data: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The system gave no random bits.
+    #[error("the system gives no random bits: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+/// How the server on `data` is. Errors: [`OperateError::NotRunning`] without one.
+pub async fn status(data: &Path) -> Result<Status, OperateError> {
+    match ask(data, "/status", None::<&Nothing>).await? {
+        Asked::Answer(status) => Ok(status),
+        Asked::Nobody => Err(OperateError::NotRunning(data.into())),
+    }
+}
+
+/// Reads the whole log in `data` and says what is wrong; changes nothing. A running server goes on meanwhile.
+pub async fn verify(data: &Path) -> Result<Verified, OperateError> {
+    match ask(data, "/verify", Some(&Nothing {})).await? {
+        Asked::Answer(verified) => Ok(verified),
+        Asked::Nobody => offline(data, |data| Ok(Verified::from(&disk::verify(data)?))).await,
+    }
+}
+
+/// Makes the log in `data` whole from what can be read of it; it begins a new epoch. Errors: [`OperateError::Running`]
+/// while a server has it open.
+pub async fn repair(data: &Path) -> Result<Mended, OperateError> {
+    if let Asked::Answer(Status { .. }) = ask(data, "/status", None::<&Nothing>).await? {
+        let why = "a repair rewrites what it serves; stop the server, repair, and start it again";
+        return Err(OperateError::Running { data: data.into(), why });
+    }
+    let fresh = Epoch::new(getrandom::u64()?);
+    offline(data, move |data| Ok(Mended::from(&disk::repair(data, fresh)?))).await
+}
+
+/// Does `work` on a directory that no server has open, where it may block.
+async fn offline<T: Send + 'static>(
+    data: &Path,
+    work: impl FnOnce(&Path) -> Result<T, OperateError> + Send + 'static,
+) -> Result<T, OperateError> {
+    let data = data.to_owned();
+    let done = tokio::task::spawn_blocking(move || {
+        if !disk::is_log(&data)? {
+            return Err(OperateError::Missing(data));
+        }
+        work(&data)
+    });
+    done.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
