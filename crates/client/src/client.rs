@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use sosik_wire::{
-    Data, Down, Durability, EventFrame, GapFrame, OkFrame, PublishFrame, TransportName, Up,
+    Down, EventFrame, GapFrame, OkFrame, TransportName, Up,
     decode::{self, Page},
 };
 use tokio::time::timeout;
@@ -85,30 +85,6 @@ impl Client {
         Ok(Following::new(self.clone(), channels, start, transport, Box::new(on_gap)))
     }
 
-    /// Publishes one event by `POST /v1/publish`; `name` may be empty. Returns when the server has acknowledged it.
-    /// Errors: [`Error::Payload`] before anything is sent; [`Error::Refused`]; [`Error::Unknown`] when the request was
-    /// sent and its answer is lost.
-    pub async fn publish(&self, channel: &str, name: &str, data: Data) -> Result<Published, Error> {
-        let text = Up::Publish(self.frame(channel, name, data)?).to_json()?;
-        let answer = self.write("/v1/publish", text.into()).await?;
-        answered(decode::json(&answer)?).and_then(Published::new)
-    }
-
-    /// Publishes 1 to 1,000 events of (channel, name, data) as one batch, stored as a whole or not at all. Errors: as
-    /// for [`Client::publish`].
-    pub async fn publish_all<'a>(
-        &self,
-        events: impl IntoIterator<Item = (&'a str, &'a str, Data)>,
-    ) -> Result<Vec<Published>, Error> {
-        let mut texts = Vec::new();
-        for (channel, name, data) in events {
-            texts.push(Up::Publish(self.frame(channel, name, data)?).to_json()?);
-        }
-        let answer = self.write("/v1/publish", format!("[{}]", texts.join(",")).into()).await?;
-        let answers = decode::array(&answer)?;
-        answers.into_iter().map(|down| answered(down).and_then(Published::new)).collect()
-    }
-
     /// Reads events of one channel that the server still has, at most `limit` (1 to 256). Errors: [`Error::Refused`]
     /// and those of the network.
     pub async fn history(&self, channel: &str, from: History, limit: u64) -> Result<HistoryPage, Error> {
@@ -123,11 +99,11 @@ impl Client {
         let request = || get(&self.target().origin, "/v1/history", &query);
         let answer = match self.exchange(request()?).await {
             // Reading again changes nothing.
-            Err(Error::Unknown(_)) => self.exchange(request()?).await,
+            Err(Error::Unknown { .. }) => self.exchange(request()?).await,
             first => first,
         };
         let answer = answer.map_err(|error| match error {
-            Error::Unknown(reason) => Error::Lost(reason),
+            Error::Unknown { reason, .. } => Error::Lost(reason),
             other => other,
         });
         HistoryPage::new(decode::answer(&answer?)?)
@@ -140,7 +116,7 @@ impl Client {
             lines += &up.to_json()?;
             lines.push('\n');
         }
-        let answer = self.write("/v1/send", lines.into()).await?;
+        let answer = self.exchange(post(&self.target().origin, "/v1/send", lines.into())?).await?;
         let mut decoder = decode::Lines::new();
         decoder.feed(&answer);
         if !answer.ends_with(b"\n") {
@@ -155,23 +131,12 @@ impl Client {
         Ok(answers)
     }
 
-    pub(crate) fn frame(&self, channel: &str, name: &str, data: Data) -> Result<PublishFrame, Error> {
-        if let Data::Binary(bytes) = &data {
-            sosik_wire::payload::check_size(bytes.len())?;
-        }
-        Ok(PublishFrame { id: None, channel: channel.to_owned(), name: name.to_owned(), data, once: None })
-    }
-
     pub(crate) fn target(&self) -> &Arc<Target> {
         &self.shared.target
     }
 
-    async fn write(&self, path: &str, body: Bytes) -> Result<Bytes, Error> {
-        self.exchange(post(&self.target().origin, path, body)?).await
-    }
-
     /// One request and its whole answer, over an idle connection if there is one.
-    async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<Bytes, Error> {
+    pub(crate) async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<Bytes, Error> {
         let timers = &self.target().timers;
         loop {
             let kept = self.idle().pop();
@@ -185,18 +150,18 @@ impl Client {
                 match connection.send(request).await {
                     Ok(response) => {
                         let read = body(accepted(response, &[StatusCode::OK]).await?).await;
-                        Ok(Ok(read.map_err(|error| Error::Unknown(error.to_string()))?))
+                        Ok(Ok(read.map_err(|error| Error::unknown(error))?))
                     }
                     Err(unanswered) => match unanswered.unsent {
                         Some(request) => Ok(Err((request, unanswered.error))),
-                        None => Err(Error::Unknown(unanswered.error.to_string())),
+                        None => Err(Error::unknown(unanswered.error)),
                     },
                 }
             };
             let outcome = timeout(timers.answer, work).await;
-            match outcome
-                .map_err(|_| Error::Unknown(format!("none within {} ms", timers.answer.as_millis())))??
-            {
+            match outcome.map_err(|_| {
+                Error::unknown(format_args!("no answer within {} ms", timers.answer.as_millis()))
+            })?? {
                 Ok(answer) => {
                     let mut idle = self.idle();
                     if idle.len() < IDLE_MAX {
@@ -259,36 +224,8 @@ impl HistoryPage {
     }
 }
 
-/// An acknowledged publish.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Published {
-    /// The event's number in its channel.
-    pub seq: u64,
-    /// Six characters of the log's epoch.
-    pub epoch: String,
-    /// What the acknowledgement promises.
-    pub durability: Durability,
-    /// Whether it had been stored before.
-    pub duplicate: bool,
-    /// The event's own place, for [`Client::history`]; never a reader's cursor.
-    pub cursor: String,
-}
-
-impl Published {
-    pub(crate) fn new(ok: OkFrame) -> Result<Self, Error> {
-        let seq = ok.seq.ok_or_else(|| Error::Unexpected("the answer to a publish has no seq".to_owned()))?;
-        Ok(Self {
-            seq,
-            epoch: ok.epoch.unwrap_or_default(),
-            durability: ok.durability.unwrap_or(Durability::Unknown),
-            duplicate: ok.duplicate.unwrap_or_default(),
-            cursor: ok.cursor.unwrap_or_default(),
-        })
-    }
-}
-
-fn answered(down: Down) -> Result<OkFrame, Error> {
+/// What a frame that answers says.
+pub(crate) fn answered(down: Down) -> Result<OkFrame, Error> {
     match down {
         Down::Ok(ok) => Ok(ok),
         Down::Error(error) => Err(Error::Refused(refusal(error))),

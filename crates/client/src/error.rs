@@ -1,8 +1,8 @@
 //! What can go wrong for a client: whose fault it was, and whether to come back.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use sosik_wire::{DecodeError, GapFrame, GoodbyeFrame, PayloadError};
+use sosik_wire::{Code, DecodeError, GapFrame, GoodbyeFrame, PayloadError};
 
 use crate::backoff::Return;
 
@@ -36,11 +36,16 @@ pub enum Error {
     /// No byte came for longer than agreed: the heartbeat, and the grace after it. The network's fault.
     #[error("no byte for {} ms", .0.as_millis())]
     Silent(Duration),
-    /// A request was sent and its answer did not come: it may have been carried out, or not.
-    #[error(
-        "no answer ({0}); the event may have been stored, look in the history before you publish it again"
-    )]
-    Unknown(String),
+    /// A request was sent and its answer did not come, also not to the attempts after it: it may have been carried out, or
+    /// not.
+    #[error("whether it was stored is not known ({reason}); {}", remedy(key.as_deref()))]
+    Unknown {
+        /// What happened.
+        reason: String,
+        /// The key of the publish. With the same key ([`crate::Client::publish_with_key`]) the same publish is stored once,
+        /// however late it is sent again within a day.
+        key: Option<String>,
+    },
     /// The server said goodbye; the frame says whether and when to come back.
     #[error("goodbye {} {}", .0.code, .0.name)]
     Goodbye(GoodbyeFrame),
@@ -66,6 +71,8 @@ pub struct Refusal {
     pub retry: bool,
     /// When, if that was said.
     pub retry_after: Option<Duration>,
+    /// With the code `producer_gap`: the `seq` to send again from.
+    pub expected: Option<u64>,
 }
 
 /// Whose fault an error was.
@@ -87,11 +94,13 @@ impl Error {
             Self::Refused(refusal) if (400..500).contains(&refusal.status) => Fault::Caller,
             Self::Goodbye(goodbye) if !goodbye.retry => Fault::Caller,
             Self::Refused(_) | Self::Goodbye(_) | Self::Undecodable(_) | Self::Unexpected(_) => Fault::Server,
-            Self::Unreachable { .. } | Self::Lost(_) | Self::Silent(_) | Self::Unknown(_) => Fault::Network,
+            Self::Unreachable { .. } | Self::Lost(_) | Self::Silent(_) | Self::Unknown { .. } => {
+                Fault::Network
+            }
         }
     }
 
-    /// Whether a reader may come back by itself.
+    /// Whether a reader may come back by itself, and a publish be sent again.
     pub fn retry(&self) -> bool {
         match self {
             Self::Option(_) | Self::Payload(_) | Self::Gap(_) => false,
@@ -99,6 +108,40 @@ impl Error {
             Self::Goodbye(goodbye) => goodbye.retry,
             _ => true,
         }
+    }
+
+    /// The code of a refusal by the server.
+    pub(crate) fn code(&self) -> Option<Code> {
+        if let Self::Refused(refusal) = self { Code::from_name(&refusal.code) } else { None }
+    }
+
+    /// Whether what was sent may have been carried out all the same.
+    pub(crate) fn leaves_unsure(&self) -> bool {
+        match self {
+            Self::Unknown { .. } | Self::Silent(_) | Self::Goodbye(_) => true,
+            Self::Undecodable(_) | Self::Unexpected(_) => true,
+            // Something between gave up on a server that may not have.
+            Self::Refused(refusal) if refusal.code.is_empty() => {
+                refusal.status >= 500 || refusal.status == 408
+            }
+            Self::Refused(_) => {
+                matches!(self.code(), Some(Code::Unavailable | Code::Internal | Code::StorageFailed))
+            }
+            _ => false,
+        }
+    }
+
+    /// What is told when an earlier attempt may have been carried out.
+    pub(crate) fn into_unknown(self) -> Self {
+        match self {
+            Self::Unknown { .. } => self,
+            other => Self::unknown(other),
+        }
+    }
+
+    /// Not carried out or without an answer, for this reason.
+    pub(crate) fn unknown(reason: impl fmt::Display) -> Self {
+        Self::Unknown { reason: reason.to_string(), key: None }
     }
 
     /// When the server wants to see this client again, if it said so.
@@ -113,5 +156,12 @@ impl Error {
             }),
             _ => None,
         }
+    }
+}
+
+fn remedy(key: Option<&str>) -> String {
+    match key {
+        Some(key) => format!("publish it again with the key {key}: it will be there once"),
+        None => "look in the history before you publish it again".to_owned(),
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! Inside, each connection is a task of its own (`line.rs`) around a transport (`transports/`), and [`Following`]
 //! merges what one or two of them bring: it drops repeats (`dedupe.rs`), fills holes (`heal.rs`) and comes back after
-//! an end (`backoff.rs`).
+//! an end (`backoff.rs`). Publishing (`publish.rs`, `uplink.rs`) is sent again until it is answered (`retry.rs`), with a key or, where
+//! the order matters, with a number (`producer.rs`).
 
 mod backoff;
 mod client;
@@ -18,17 +19,23 @@ mod heal;
 mod http;
 mod line;
 mod options;
+mod producer;
+mod publish;
+mod retry;
 mod start;
 mod target;
 mod transports;
 mod uplink;
 
-pub use client::{Client, History, HistoryPage, Published};
+pub use client::{Client, History, HistoryPage};
 pub use delivery::{Counts, Delivery, Interruption};
 pub use error::{Error, Fault, Refusal};
 pub use following::Following;
 pub use gap::{GapPolicy, OnGap};
 pub use options::{Format, Options, Timers};
+pub use producer::{Acknowledgement, CHANNELS_MAX, Producer, WAITING_MAX};
+pub use publish::Published;
+pub use retry::OnRetry;
 pub use sosik_wire::{
     CaughtUp, Code, Data, Down, Durability, EventFrame, GapFrame, GapReason, GoodbyeFrame, PayloadError,
     TransportName as Transport, UnknownTransport, normalise,

@@ -91,6 +91,7 @@ async fn serve<C: Carrier>(
                 }
                 Err(error) => {
                     // What was in front of the end is brought before it.
+                    line.answer_rest(&error);
                     line.bring_rest(&items).await;
                     let advice = error.advice().or(line.advice).or_else(|| line.carrier.back());
                     End { error, advice, lived: born.elapsed() }
@@ -204,8 +205,17 @@ impl<C: Carrier> Line<C> {
         Ok(())
     }
 
+    /// Who waits for an answer is told when to come back, if the server said so. Whoever hears nothing knows that the
+    /// connection ended.
+    fn answer_rest(&mut self, error: &Error) {
+        for (_, waits) in self.pending.drain() {
+            if let Error::Goodbye(_) = error {
+                drop(waits.send(Err(error.clone())));
+            }
+        }
+    }
+
     async fn bring_rest(&mut self, items: &mpsc::Sender<Item>) {
-        self.pending.clear();
         for item in self.held.drain(..) {
             if items.send(item).await.is_err() {
                 return;
@@ -301,6 +311,7 @@ pub(crate) fn refusal(frame: ErrorFrame) -> Refusal {
         status,
         retry: frame.retry,
         retry_after: frame.retry.then(|| Duration::from_millis(frame.retry_after_ms)),
+        expected: frame.expected,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use crate::retry::OnRetry;
+
 /// How a client reaches its server, and its limits. All have defaults.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -13,6 +15,8 @@ pub struct Options {
     pub format: Format,
     /// The timers.
     pub timers: Timers,
+    /// Told when a publish is about to be sent again. Default nobody.
+    pub on_retry: Option<OnRetry>,
 }
 
 /// How frames travel where there is a choice.
@@ -35,8 +39,12 @@ pub struct Timers {
     pub grace: Duration,
     /// The heartbeat until the server names its own. Default 25 s.
     pub heartbeat: Duration,
-    /// For the answer to a publish, a history or a read that fills a hole. Default 10 s.
+    /// For the answer to one attempt of a publish, to a history or to a read that fills a hole. Default 10 s.
     pub answer: Duration,
+    /// How long a publish is sent again after attempts that failed, over lost answers and restarts of the server; a
+    /// producer counts from its last acknowledgement. Zero: one attempt. Default 60 s: longer only keeps callers waiting
+    /// for a server that does not come back, and 24 h is the most for which a server knows a publish again.
+    pub publish: Duration,
     /// How long a long-poll lets itself be held, whole seconds. Default 25 s; some proxies cut at 30 s.
     pub wait: Duration,
     /// Between polls when there was news, unless the server says otherwise. Default 1 s.
@@ -52,6 +60,7 @@ impl Default for Options {
             tcp: None,
             format: Format::default(),
             timers: Timers::default(),
+            on_retry: None,
         }
     }
 }
@@ -63,6 +72,7 @@ impl Default for Timers {
             grace: Duration::from_secs(10),
             heartbeat: Duration::from_secs(25),
             answer: Duration::from_secs(10),
+            publish: Duration::from_secs(60),
             wait: Duration::from_secs(25),
             poll_least: Duration::from_secs(1),
             poll_most: Duration::from_secs(30),

@@ -54,6 +54,7 @@ pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> E
                 retry: problem.retry,
                 // The header may be a proxy's, who knows better when it will let anybody through.
                 retry_after: own.max(retry_after),
+                expected: problem.expected,
             }
         }
         Err(_) => Refusal {
@@ -62,6 +63,7 @@ pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> E
             status: status.as_u16(),
             retry: status.is_server_error() || RETRIED.contains(&status),
             retry_after,
+            expected: None,
         },
     };
     Error::Refused(refusal)

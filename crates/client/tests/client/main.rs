@@ -5,7 +5,9 @@
 mod change;
 mod gaps;
 mod holes;
+mod once;
 mod peer;
+mod producer;
 mod publish;
 mod reconnect;
 mod transports;

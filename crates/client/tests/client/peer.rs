@@ -110,7 +110,7 @@ impl Peer {
     pub(crate) fn client_with(&self, timers: Timers) -> Client {
         let http = format!("http://{}", self.address());
         let tcp = Some(self.tcp.local_addr().unwrap());
-        Client::new(Options { http, tcp, format: self.format, timers }).unwrap()
+        Client::new(Options { http, tcp, format: self.format, timers, ..Options::default() }).unwrap()
     }
 
     /// The next HTTP request on a new connection, whatever it is.
