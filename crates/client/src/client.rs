@@ -150,7 +150,7 @@ impl Client {
                 match connection.send(request).await {
                     Ok(response) => {
                         let read = body(accepted(response, &[StatusCode::OK]).await?).await;
-                        Ok(Ok(read.map_err(|error| Error::unknown(error))?))
+                        Ok(Ok(read.map_err(Error::unknown)?))
                     }
                     Err(unanswered) => match unanswered.unsent {
                         Some(request) => Ok(Err((request, unanswered.error))),

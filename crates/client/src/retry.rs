@@ -8,7 +8,9 @@ use crate::{backoff::Backoff, error::Error, target::Target};
 
 /// Told each time a publish will be sent again: why the last attempt failed, and when the next one begins.
 #[derive(Clone)]
-pub struct OnRetry(Arc<dyn Fn(&Error, Duration) + Send + Sync>);
+pub struct OnRetry(Arc<Told>);
+
+type Told = dyn Fn(&Error, Duration) + Send + Sync;
 
 impl OnRetry {
     /// From a closure. It is called between two attempts and must not wait.
