@@ -22,7 +22,7 @@ pub struct StoreFigures {
     /// Commits by how long they took, counters: one for each of [`COMMIT_US_BOUNDS`], of those that took at most that
     /// long and longer than the bound before, and one for the longer ones.
     pub commits_by_us: [u64; COMMIT_US_BOUNDS.len() + 1],
-    /// Syncs that failed, counter: the first one is final.
+    /// Syncs that failed, and writes for another reason than room, counter: the first one is final.
     pub syncs_failed: u64,
     /// Appends refused because the disk is full or nearly so, counter.
     pub appends_full: u64,

@@ -2,6 +2,7 @@
 
 mod directory;
 mod follower;
+mod journal;
 mod layout;
 mod options;
 mod read;
@@ -343,8 +344,7 @@ fn create(tables: &Tables, epoch: Epoch) -> Result<(), WriteError> {
     let identity = Identity { format: FORMAT, epoch, base: Position::START };
     let mut writes = tables.batch();
     writes.insert(&tables.meta, IDENTITY, identity.seal(IDENTITY));
-    writes.insert(&tables.meta, TAIL, Tail::default().seal(TAIL));
-    tables.commit(writes)
+    tables.commit(writes, Tail::default())
 }
 
 fn find(tables: &Tables) -> Result<Found, StoreError> {

@@ -9,19 +9,13 @@ use std::{
 use sosik_core::store::StoreError;
 
 use super::{
-    Found, find,
-    layout::removal_key,
-    shelf::Shelf,
-    stage::{Removed, Staged},
-    tables::Tables,
-    tally::clock,
-    value::Tail,
+    Found, find, shelf::Shelf, stage::Staged, tables::Tables, tally::clock, value::Tail,
     write_error::is_no_room,
 };
 
 /// An engine that takes no writes, and the commit that was under way.
 pub(super) struct Stuck {
-    /// `None` if what was under way is simply done again.
+    /// `None` if none was begun.
     pub(super) commit: Option<Staged>,
     tried: Instant,
 }
@@ -71,29 +65,14 @@ impl Stuck {
 /// Whether `commit` is in the tables. They must hold what was acknowledged, and nothing else but it.
 fn compare(tables: &Tables, shelf: &Shelf, tail: Tail, commit: Option<&Staged>) -> Result<bool, StoreError> {
     let Found { identity, tail: found, .. } = find(tables)?;
-    let ours = (identity.epoch, identity.base) == (shelf.epoch, shelf.base);
-    let stored = match commit {
-        // Batches are counted, so that two commits of events never end alike.
-        Some(commit) if !commit.news.events.is_empty() => found == commit.tail,
-        Some(commit) => match commit.news.removed.first() {
-            Some(removed) => is_marked(tables, removed)?,
-            None => false,
-        },
-        None => false,
-    };
-    let expected = commit.filter(|_| stored).map_or(tail, |commit| commit.tail);
-    if !ours || found != expected {
+    let is_ours = (identity.epoch, identity.base) == (shelf.epoch, shelf.base);
+    let stored = commit.is_some_and(|commit| found == commit.tail);
+    if !is_ours || (found != tail && !stored) {
         return Err(StoreError::Failed(
             "opened again it holds another log than what was acknowledged".into(),
         ));
     }
     Ok(stored)
-}
-
-/// A mark is in the list of removals from its commit until everything below it is taken away.
-fn is_marked(tables: &Tables, removed: &Removed) -> Result<bool, StoreError> {
-    let (Removed::Trimmed { channel, to, .. } | Removed::Forgotten { channel, to, .. }) = removed;
-    tables.view().has(&tables.meta, &removal_key(channel, *to), || "the list of removals".into())
 }
 
 /// The pause between two tries.

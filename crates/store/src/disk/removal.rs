@@ -5,6 +5,7 @@ use std::{
     ops::Bound::{Excluded, Included},
 };
 
+use fjall::OwnedWriteBatch;
 use sosik_core::{cursor::Position, name::ChannelName, store::StoreError};
 
 use super::{
@@ -12,6 +13,7 @@ use super::{
     layout::{REMOVAL, event_key, order_key, position_of, removal_key, removal_of},
     stage::Removed,
     tables::{Tables, damaged, unreadable},
+    value::Tail,
     write_error::WriteError,
 };
 
@@ -41,42 +43,59 @@ impl Removals {
         }));
     }
 
-    /// Takes away some, and answers whether there may be more. Not synced: the mark is, and what a crash leaves is
-    /// found in the list again. It may use the reserve, because it is what makes room.
-    pub(super) fn step(&mut self, tables: &Tables) -> Result<bool, WriteError> {
-        let Some((channel, to)) = self.waiting.front() else { return Ok(false) };
-        match some(tables, channel, *to) {
-            Ok(true) => drop(self.waiting.pop_front()),
-            Ok(false) => {}
-            // It stays on the list; the next start tries again.
-            Err(Why::Read) => drop(self.waiting.pop_front()),
-            Err(Why::Write(error)) => return Err(error),
+    /// Whether there is nothing to take away.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Takes away at most [`REMOVED_AT_ONCE_MAX`] events, in one commit that ends the log at `tail`. It may use the reserve,
+    /// because it is what makes room.
+    pub(super) fn step(&mut self, tables: &Tables, tail: Tail) -> Result<(), WriteError> {
+        let mut writes = tables.batch();
+        let (mut left, mut done) = (REMOVED_AT_ONCE_MAX, 0);
+        for (channel, to) in &self.waiting {
+            match some(tables, &mut writes, (channel, *to), left) {
+                Ok(count) if count < left => {
+                    left -= count;
+                    writes.remove(&tables.meta, removal_key(channel, *to));
+                }
+                Ok(_) => break,
+                // It stays on the list; the next start tries again.
+                Err(Unreadable) => {}
+            }
+            done += 1;
+            if done == MARKS_AT_ONCE_MAX {
+                break;
+            }
         }
-        Ok(true)
+        if !writes.is_empty() {
+            tables.settle().and_then(|()| tables.commit(writes, tail))?;
+        }
+        self.waiting.drain(..done);
+        Ok(())
     }
 }
 
-enum Why {
-    Read,
-    Write(WriteError),
-}
+struct Unreadable;
 
-/// Takes away at most [`REMOVED_AT_ONCE_MAX`] events, and answers whether that was all.
-fn some(tables: &Tables, channel: &ChannelName, to: Position) -> Result<bool, Why> {
+/// Takes away at most `most` events of a channel, and answers how many.
+fn some(
+    tables: &Tables,
+    writes: &mut OwnedWriteBatch,
+    (channel, to): (&ChannelName, Position),
+    most: usize,
+) -> Result<usize, Unreadable> {
     let (from, end) = (event_key(channel, Position::START), event_key(channel, to));
-    let mut writes = tables.batch();
     let mut count = 0;
-    for row in tables.view().rows(&tables.events, Excluded(from), Included(end)).take(REMOVED_AT_ONCE_MAX) {
-        let key = row.key().map_err(|_| Why::Read)?;
-        let position = position_of(&key).ok_or(Why::Read)?;
+    for row in tables.view().rows(&tables.events, Excluded(from), Included(end)).take(most) {
+        let key = row.key().map_err(|_| Unreadable)?;
+        let position = position_of(&key).ok_or(Unreadable)?;
         writes.remove(&tables.order, order_key(position));
         writes.remove(&tables.events, key);
         count += 1;
     }
-    let done = count < REMOVED_AT_ONCE_MAX;
-    if done {
-        writes.remove(&tables.meta, removal_key(channel, to));
-    }
-    tables.settle().and_then(|()| tables.commit_unsynced(writes)).map_err(Why::Write)?;
-    Ok(done)
+    Ok(count)
 }
+
+/// Marks that are worked off at once.
+const MARKS_AT_ONCE_MAX: usize = 256;

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::options::RESERVE_BYTES;
+
 /// The file system that a log lies on.
 pub(super) struct Space {
     directory: PathBuf,
@@ -32,6 +34,11 @@ impl Space {
     /// find out.
     pub(super) fn takes(&self, bytes: u64) -> bool {
         self.free().is_none_or(|free| free >= self.reserve_bytes.saturating_add(bytes))
+    }
+
+    /// Whether there is so little room that work of the engine below may have failed for it.
+    pub(super) fn is_short(&self) -> bool {
+        self.free().is_some_and(|free| free < self.reserve_bytes.max(RESERVE_BYTES))
     }
 
     /// Whether there is so much room that an engine that ran out of it may be opened again.

@@ -11,7 +11,7 @@ use sosik_core::{
 };
 
 use super::{
-    layout::{TAIL, batch_key, event_key, mark_key, order_key, record_key, removal_key},
+    layout::{batch_key, event_key, mark_key, order_key, record_key, removal_key},
     tables::{Tables, View},
     value::{BatchValue, EventValue, OrderValue, Record, Tail, Value},
 };
@@ -32,6 +32,7 @@ pub(super) struct Stage<'a> {
 }
 
 /// What is to be known of a commit once it is synced.
+#[derive(Default)]
 pub(super) struct Staged {
     /// Where the log ends then.
     pub(super) tail: Tail,
@@ -63,7 +64,7 @@ impl<'a> Stage<'a> {
             changed: BTreeSet::new(),
             batches: HashMap::new(),
             epoch,
-            tail,
+            tail: tail.following(),
             news: News::default(),
             room,
         }
@@ -143,7 +144,6 @@ impl<'a> Stage<'a> {
                 None => self.writes.remove(table, &*key),
             }
         }
-        self.writes.insert(&self.view.tables.meta, TAIL, self.tail.seal(TAIL));
         (self.writes, Staged { tail: self.tail, news: self.news, batches: self.batches })
     }
 

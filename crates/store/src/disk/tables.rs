@@ -1,6 +1,11 @@
 //! The tables of a log in the engine below, and reading them as they were at one moment.
 
-use std::{ops::Bound, path::Path, thread, time::Duration};
+use std::{
+    ops::Bound,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use fjall::{
@@ -14,14 +19,16 @@ use sosik_core::{
 };
 
 use super::{
-    layout::{event_key, mark_key, order_key, position_of, record_key},
-    value::{EventValue, OrderValue, Record, Value},
+    journal,
+    layout::{TAIL, event_key, mark_key, order_key, position_of, record_key},
+    value::{EventValue, OrderValue, Record, Tail, Value},
     write_error::WriteError,
 };
 
 /// The four tables. All are written by one batch per commit.
 #[derive(Clone)]
 pub(super) struct Tables {
+    path: PathBuf,
     database: Database,
     pub(super) events: Keyspace,
     pub(super) order: Keyspace,
@@ -43,7 +50,7 @@ impl Tables {
         };
         let (events, order) = (table("events")?, table("order")?);
         let (channels, meta) = (table("channels")?, table("meta")?);
-        Ok(Self { events, order, channels, meta, database })
+        Ok(Self { path: directory.into(), events, order, channels, meta, database })
     }
 
     pub(super) fn batch(&self) -> OwnedWriteBatch {
@@ -54,23 +61,21 @@ impl Tables {
     /// in there it would wait for ever, if the thread that does that work has ended by a failure.
     pub(super) fn settle(&self) -> Result<(), WriteError> {
         while [&self.events, &self.order, &self.channels, &self.meta].into_iter().any(is_behind) {
-            self.database.persist(PersistMode::Buffer).map_err(WriteError::of_a_write)?;
+            // Asks whether the engine still works: all is written already.
+            self.database.persist(PersistMode::Buffer).map_err(|_| WriteError::Refused)?;
             thread::sleep(SETTLING_LOOKS_EACH);
         }
         Ok(())
     }
 
-    /// Writes `batch` and syncs it. The engine below shows it to every snapshot that is taken from its write on: what
-    /// others may read is a snapshot that the writer takes after the sync.
-    pub(super) fn commit(&self, batch: OwnedWriteBatch) -> Result<(), WriteError> {
-        self.commit_unsynced(batch)?;
-        self.database.persist(PersistMode::SyncData).map_err(WriteError::of_a_sync)
-    }
-
-    /// Writes `batch` without a sync of its own, for what is done again if it is lost.
-    pub(super) fn commit_unsynced(&self, batch: OwnedWriteBatch) -> Result<(), WriteError> {
-        let written = batch.durability(None).commit();
-        written.and_then(|()| self.database.persist(PersistMode::Buffer)).map_err(WriteError::of_a_write)
+    /// Writes `batch`, with the end of the log that it makes, and syncs it. The engine below shows it to every snapshot
+    /// taken from then on.
+    pub(super) fn commit(&self, mut batch: OwnedWriteBatch, tail: Tail) -> Result<(), WriteError> {
+        let end = tail.seal(TAIL);
+        batch.insert(&self.meta, TAIL, &*end);
+        let done = batch.durability(Some(PersistMode::SyncData)).commit();
+        // Told apart now: when the engine goes, it tries to write the rest.
+        done.map_err(|error| WriteError::new(error, || journal::ends_with(&self.path, &end)))
     }
 
     /// This moment, to look at the tables as they are now.
@@ -114,16 +119,6 @@ impl View<'_> {
     ) -> Result<Option<V>, StoreError> {
         let found = self.snapshot.get(table, key).map_err(|error| unreadable(what(), error))?;
         found.map(|value| V::unseal(key, &value).map_err(|_| damaged(what()))).transpose()
-    }
-
-    /// Whether there is a row under `key`.
-    pub(super) fn has(
-        &self,
-        table: &Keyspace,
-        key: &[u8],
-        what: impl Fn() -> String,
-    ) -> Result<bool, StoreError> {
-        self.snapshot.contains_key(table, key).map_err(|error| unreadable(what(), error))
     }
 
     /// The rows of `table` between two keys, in order and from both ends.

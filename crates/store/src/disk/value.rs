@@ -175,6 +175,8 @@ pub(super) struct Tail {
     pub(super) batches: u64,
     /// Events kept, and the bytes of their records, of all channels.
     pub(super) kept: (u64, u64),
+    /// How many commits there were: no two end alike.
+    pub(super) commits: u64,
 }
 
 impl Value for Tail {
@@ -184,12 +186,21 @@ impl Value for Tail {
         }
         put(out, self.kept.0);
         put(out, self.kept.1);
+        put(out, self.commits);
     }
 
     fn read(content: &mut Content<'_>) -> Option<Self> {
         let (head, last_time) = (content.position()?, content.number()?);
         let (removed_to, batches) = (content.position()?, content.number()?);
-        Some(Self { head, last_time, removed_to, batches, kept: (content.number()?, content.number()?) })
+        let kept = (content.number()?, content.number()?);
+        Some(Self { head, last_time, removed_to, batches, kept, commits: content.number()? })
+    }
+}
+
+impl Tail {
+    /// The end of the next commit, before anything is in it.
+    pub(super) fn following(self) -> Self {
+        Self { commits: self.commits + 1, ..self }
     }
 }
 

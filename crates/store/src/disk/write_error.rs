@@ -1,4 +1,4 @@
-//! Why a write did not come to its end, and whether there is a way back.
+//! Why a commit did not come to its end, and whether there is a way back.
 
 use std::{
     fmt,
@@ -8,32 +8,24 @@ use std::{
 /// A commit has failed, and the engine below takes no other.
 #[derive(Debug)]
 pub(super) enum WriteError {
-    /// A write found no room on the disk. Nothing that was synced before is touched: what follows the last whole commit
-    /// in the journal is cut off when the engine is opened anew.
+    /// A write found no room on the disk, before the sync. Nothing that was synced before is touched: what follows the
+    /// last whole commit in the journal is cut off when the engine is opened anew.
     NoRoom(fjall::Error),
-    /// The engine below refuses, because something that it did by itself has failed. It does not say what.
+    /// The engine refuses, because something that it did in the background has failed. It does not say what.
     Refused,
-    /// A sync has failed. What it covered may be lost although a later one would succeed, so there is no way back.
-    Sync(fjall::Error),
-    /// A write has failed for another reason than room.
-    Write(fjall::Error),
+    /// A sync has failed, for whatever reason: what it covered may be lost although a later one would succeed, so there
+    /// is no way back. Or a write has, for another reason than room.
+    Final(fjall::Error),
 }
 
 impl WriteError {
-    /// Of handing bytes to the system.
-    pub(super) fn of_a_write(error: fjall::Error) -> Self {
+    /// `was_written` looks whether the whole commit is in the journal: then all of it was handed to the system, and what
+    /// failed is the sync.
+    pub(super) fn new(error: fjall::Error, was_written: impl FnOnce() -> io::Result<bool>) -> Self {
         match error {
             fjall::Error::Poisoned => Self::Refused,
-            error if is_no_room(&error) => Self::NoRoom(error),
-            error => Self::Write(error),
-        }
-    }
-
-    /// Of a sync, whatever the system says of the reason: also one that finds no room has given up what it was to write.
-    pub(super) fn of_a_sync(error: fjall::Error) -> Self {
-        match error {
-            fjall::Error::Poisoned => Self::Refused,
-            error => Self::Sync(error),
+            error if is_no_room(&error) && was_written().is_ok_and(|whole| !whole) => Self::NoRoom(error),
+            error => Self::Final(error),
         }
     }
 }
@@ -43,8 +35,7 @@ impl fmt::Display for WriteError {
         match self {
             Self::NoRoom(error) => write!(f, "a write found no room on the disk: {error}"),
             Self::Refused => f.write_str("the engine has failed in the background"),
-            Self::Sync(error) => write!(f, "a sync has failed: {error}"),
-            Self::Write(error) => write!(f, "a write has failed: {error}"),
+            Self::Final(error) => write!(f, "a write or its sync has failed: {error}"),
         }
     }
 }
@@ -52,12 +43,12 @@ impl fmt::Display for WriteError {
 /// Whether the system said that there is no room: on the disk, in a quota, or under a limit to the size of files.
 pub(super) fn is_no_room(error: &fjall::Error) -> bool {
     match error {
-        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => says_no_room(error),
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
+            matches!(
+                error.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+            )
+        }
         _ => false,
     }
-}
-
-/// As [`is_no_room`], of the system's own error.
-pub(super) fn says_no_room(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }

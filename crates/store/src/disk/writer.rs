@@ -123,26 +123,20 @@ impl Writer {
         shelf.failed.get().is_none()
     }
 
+    /// Takes away some of what is marked as gone, and answers whether there may be more.
     fn remove_some(&mut self, shelf: &Shelf) -> bool {
+        if self.removals.is_empty() || self.stuck.is_some() || shelf.failed.get().is_some() {
+            return false;
+        }
         let removed = catch_unwind(AssertUnwindSafe(|| {
-            if self.stuck.is_some() || shelf.failed.get().is_some() {
-                return false;
-            }
             let engine = shelf.engine.read();
             let Some(tables) = &*engine else { return false };
-            match self.removals.step(tables) {
-                Ok(more) => {
-                    // A moment held for long would keep what was removed since on the disk.
-                    if more {
-                        shelf.state.lock().moment = tables.moment();
-                    }
-                    more
-                }
-                Err(error) => {
-                    self.broken(shelf, &error, None);
-                    false
-                }
+            let staged = Staged { tail: self.tail.following(), ..Staged::default() };
+            match self.removals.step(tables, staged.tail) {
+                Ok(()) => self.publish(shelf, tables.moment(), staged),
+                Err(error) => self.broken(shelf, &error, Some(staged)),
             }
+            true
         }));
         removed.unwrap_or_else(|_| panicked(shelf))
     }
@@ -167,7 +161,7 @@ impl Writer {
         }
         let (writes, staged) = stage.finish();
         let began = clock();
-        match tables.settle().and_then(|()| tables.commit(writes)) {
+        match tables.settle().and_then(|()| tables.commit(writes, staged.tail)) {
             Ok(()) => {
                 shelf.tally.committed(staged.news.events.len(), began.elapsed());
                 self.publish(shelf, tables.moment(), staged);
@@ -194,14 +188,14 @@ impl Writer {
     fn broken(&mut self, shelf: &Shelf, error: &WriteError, staged: Option<Staged>) {
         let has_way_back = match error {
             WriteError::NoRoom(_) => true,
-            // It does not say why. If there is hardly any room left, that is why: what it does by itself is to write
-            // tables out and to merge them, and nothing of that was acknowledged from.
-            WriteError::Refused => !shelf.space.takes(0),
-            WriteError::Sync(_) | WriteError::Write(_) => false,
+            // What it does in the background is to write tables out and to merge them, from a journal that is synced:
+            // nothing acknowledged rests on it alone. If there is hardly any room, that is taken for the reason.
+            WriteError::Refused => shelf.space.is_short(),
+            WriteError::Final(_) => {
+                shelf.tally.syncs_failed.fetch_add(1, Relaxed);
+                false
+            }
         };
-        if matches!(error, WriteError::Sync(_)) {
-            shelf.tally.syncs_failed.fetch_add(1, Relaxed);
-        }
         if has_way_back {
             self.stuck = Some(Stuck::new(staged));
         } else {

@@ -4,6 +4,7 @@
 mod crash;
 mod damage;
 mod directory;
+mod full;
 mod kit;
 mod reopen;
 mod sync;
