@@ -2,5 +2,8 @@
 
 pub mod foreign;
 pub mod process;
+pub mod scratch;
 pub mod server;
+pub mod sosik;
+pub mod strace;
 pub mod workspace;

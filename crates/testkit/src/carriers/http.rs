@@ -1,6 +1,6 @@
 //! HTTP/1.1 as bytes: requests are written out, responses read by the laboratory's parser.
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::{collections::VecDeque, io, net::SocketAddr};
 
 use sosik_lab::raw::{Head, HttpPart, HttpResponses, Torn};
 use tokio::{
@@ -147,9 +147,17 @@ pub struct Client {
 impl Client {
     /// Connects.
     pub async fn connect(addr: SocketAddr) -> Self {
-        let socket = TcpStream::connect(addr).await.unwrap();
-        socket.set_nodelay(true).unwrap();
-        Self { socket, addr, answers: Answers::default(), complete: VecDeque::new() }
+        Self::reach(addr).await.unwrap()
+    }
+
+    /// [`Client::connect`] where there may be nobody.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub async fn reach(addr: SocketAddr) -> io::Result<Self> {
+        let socket = TcpStream::connect(addr).await?;
+        socket.set_nodelay(true)?;
+        Ok(Self { socket, addr, answers: Answers::default(), complete: VecDeque::new() })
     }
 
     /// Asks and waits for the answer.
