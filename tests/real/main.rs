@@ -8,6 +8,8 @@
 mod burst;
 mod follower;
 mod kill;
+mod storage;
+mod syncs;
 mod up;
 
 use std::{collections::VecDeque, future::Future};
