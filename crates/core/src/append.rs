@@ -1,7 +1,10 @@
 //! Publishing into one log: what waits, how it is numbered and grouped, and when it is acknowledged.
 //!
 //! At most one append is in flight; what arrives meanwhile goes into the next one. A publish is a state machine:
-//! waiting → sent → stored (or refused) → acknowledged once the head has passed it.
+//! waiting → sent → stored (or refused) → acknowledged once the head has passed it. One that asks to be stored once is
+//! judged when its turn has come, so that whatever was stored before it is known by then.
+
+mod acks;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,17 +17,18 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
+use self::acks::{Acks, Reply};
 use crate::{
     channel::Channel,
     cursor::{Epoch, LogId, Part, Position},
     error::Error,
     event::Draft,
     life::Life,
-    limits::{ACK_WAIT_MS, APPEND_BYTES_MAX, APPEND_EVENTS_MAX, APPEND_QUEUE_BYTES_MAX, APPEND_RETRY_MS},
+    limits::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX, APPEND_QUEUE_BYTES_MAX, APPEND_RETRY_MS},
     name::ChannelName,
-    once::Publish,
+    once::{Asked, Judged, Publish, Verdict},
     record,
-    store::{AppendError, Appended, Batch, ChannelHead, Entry, Level, Place},
+    store::{AppendError, Appended, Batch, ChannelHead, Entry, Level, Place, Placed},
 };
 
 /// The acknowledgement of one event.
@@ -40,7 +44,7 @@ pub struct Published {
     pub seq: u64,
     /// What the acknowledgement means.
     pub level: Level,
-    /// Whether it was stored by an earlier attempt of the same publish.
+    /// Whether it was stored by an earlier call for the same publish, see [`crate::Once`].
     pub duplicate: bool,
 }
 
@@ -60,9 +64,10 @@ struct Waiting {
     /// One for each draft; read by the commit.
     channels: Vec<Arc<Channel>>,
     bytes: usize,
+    asked: Option<Asked>,
     from: Arc<str>,
     now: u64,
-    reply: oneshot::Sender<Result<Vec<Published>, Error>>,
+    reply: Reply,
 }
 
 /// What waits for its append, oldest first.
@@ -80,13 +85,13 @@ impl Queue {
     }
 }
 
-/// Stored, but not passed by the head yet.
+/// What one append is going to do.
 #[derive(Debug)]
-struct Ack {
-    last: Position,
-    deadline: u64,
-    published: Vec<Published>,
-    reply: oneshot::Sender<Result<Vec<Published>, Error>>,
+struct Plan {
+    judged: Judged,
+    batch: Batch,
+    /// The batch's first entry of each publish of the group, and the end.
+    firsts: Vec<u32>,
 }
 
 /// The publishing side of a log.
@@ -94,7 +99,7 @@ struct Ack {
 pub(crate) struct Appender {
     queue: Mutex<Queue>,
     queue_max: usize,
-    acks: Mutex<VecDeque<Ack>>,
+    acks: Acks,
     /// Said by the store but not told by `follow` yet: the record changes only by `follow`, numbering must not wait for
     /// it. `None` for a channel without a record.
     ahead: Mutex<HashMap<ChannelName, Option<ChannelHead>>>,
@@ -114,7 +119,7 @@ impl Appender {
         Self {
             queue: Mutex::default(),
             queue_max,
-            acks: Mutex::default(),
+            acks: Acks::default(),
             ahead: Mutex::default(),
             wake: Notify::new(),
             pulse: Notify::new(),
@@ -132,7 +137,8 @@ impl Appender {
         from: Arc<str>,
         now: u64,
     ) -> Result<oneshot::Receiver<Result<Vec<Published>, Error>>, Error> {
-        let Publish { drafts, once: _ } = publish;
+        let Publish { drafts, once } = publish;
+        let asked = once.and_then(|once| Asked::new(once, &from, &drafts));
         let (reply, outcome) = oneshot::channel();
         let bytes = drafts.iter().map(|draft| draft.data.bytes().len()).sum();
         let mut queue = self.queue.lock();
@@ -140,7 +146,7 @@ impl Appender {
             return Err(Error::Overloaded);
         }
         queue.bytes += bytes;
-        queue.all.push_back(Waiting { life, drafts, channels: Vec::new(), bytes, from, now, reply });
+        queue.all.push_back(Waiting { life, drafts, channels: Vec::new(), bytes, asked, from, now, reply });
         drop(queue);
         self.wake.notify_one();
         Ok(outcome)
@@ -155,7 +161,7 @@ impl Appender {
     pub(crate) fn tick(&self, now: u64) {
         self.now.fetch_max(now, Ordering::AcqRel);
         self.pulse.notify_waiters();
-        self.acknowledge(|ack| ack.deadline <= now);
+        self.acks.tick(now);
         self.give_up(now);
     }
 
@@ -171,7 +177,7 @@ impl Appender {
 
     /// The head has moved: what it passed is acknowledged.
     pub(crate) fn head_moved(&self, head: Position) {
-        self.acknowledge(|ack| ack.last <= head);
+        self.acks.head_moved(head);
     }
 
     /// The record of a channel has been told up to `head`.
@@ -195,18 +201,6 @@ impl Appender {
         !self.ahead.lock().is_empty()
     }
 
-    fn acknowledge(&self, due: impl Fn(&Ack) -> bool) {
-        let ready: Vec<Ack> = {
-            let mut acks = self.acks.lock();
-            let count = acks.iter().take_while(|ack| due(ack)).count();
-            acks.drain(..count).collect()
-        };
-        for ack in ready {
-            // Nobody waits any more when the publisher has gone; the event is stored all the same.
-            let _ = ack.reply.send(Ok(ack.published));
-        }
-    }
-
     /// Takes what waits, as much as one append may hold, and stores it. Answers whether there was anything.
     pub(crate) async fn commit(&self, life: &Life) -> bool {
         let group = load(life, self.take_group(life)).await;
@@ -215,40 +209,59 @@ impl Appender {
         let deadline = self.time(first.now) + APPEND_RETRY_MS;
         // Once sent, a batch stays the same until a conflict proves that it was never stored: also when an attempt was
         // refused, because the one before may be under way.
-        let mut sent: Option<Batch> = None;
+        let mut plan: Option<Plan> = None;
         let mut conflicts = 0;
         let outcome = loop {
-            let batch = match &sent {
-                Some(batch) => batch,
-                None => match self.number(life, &group) {
-                    Ok(batch) => sent.insert(batch),
-                    Err(error) => break Err(error),
-                },
-            };
-            match life.store.append(batch.clone()).await {
-                Ok(appended) => break Ok((appended, false)),
-                Err(AppendError::Duplicate(appended)) => break Ok((appended, true)),
-                Err(AppendError::Conflict) => {
+            match self.attempt(life, &group, &mut plan, conflicts > 0).await {
+                Ok(appended) => break Ok(appended),
+                Err(Attempt::Conflict) => {
                     conflicts += 1;
                     if conflicts > CONFLICTS_AT_ONCE_MAX {
                         self.pulse.notified().await;
                     }
-                    match self.read_again(life, &group).await {
-                        Ok(()) => sent = None,
-                        Err(Error::Unavailable) => self.pulse.notified().await,
-                        Err(error) => break Err(error),
-                    }
                 }
-                Err(AppendError::Unknown | AppendError::Unavailable) => self.pulse.notified().await,
-                Err(AppendError::Full) => break Err(Error::StorageFull),
-                Err(AppendError::Failed) => break Err(Error::StorageFailed),
+                Err(Attempt::Later) => self.pulse.notified().await,
+                Err(Attempt::Refused(error)) => break Err(error),
             }
             if self.now.load(Ordering::Acquire) >= deadline {
                 break Err(Error::Unavailable);
             }
         };
-        self.settle(life, group, outcome);
+        self.settle(life, group, plan, outcome);
         true
+    }
+
+    /// Sends what is planned, or plans it first, with what the channels are by now if a conflict has shown that they are not
+    /// what they were.
+    async fn attempt(
+        &self,
+        life: &Life,
+        group: &[Waiting],
+        plan: &mut Option<Plan>,
+        is_again: bool,
+    ) -> Result<Appended, Attempt> {
+        let batch = match plan {
+            Some(plan) => &plan.batch,
+            None => {
+                if is_again {
+                    self.read_again(life, group).await?;
+                }
+                &plan.insert(self.plan(life, group).await?).batch
+            }
+        };
+        if batch.entries.is_empty() {
+            return Ok(Appended { placed: Vec::new(), level: life.level });
+        }
+        match life.store.append(batch.clone()).await {
+            Ok(appended) | Err(AppendError::Duplicate(appended)) => Ok(appended),
+            Err(AppendError::Conflict) => {
+                *plan = None;
+                Err(Attempt::Conflict)
+            }
+            Err(AppendError::Unknown | AppendError::Unavailable) => Err(Attempt::Later),
+            Err(AppendError::Full) => Err(Attempt::Refused(Error::StorageFull)),
+            Err(AppendError::Failed) => Err(Attempt::Refused(Error::StorageFailed)),
+        }
     }
 
     fn time(&self, now: u64) -> u64 {
@@ -275,11 +288,31 @@ impl Appender {
         queue.take(count)
     }
 
-    /// Numbers the events of `group` behind what is known of their channels, and makes one batch of them.
-    fn number(&self, life: &Life, group: &[Waiting]) -> Result<Batch, Error> {
+    /// Decides what of `group` is to be stored, and numbers that behind what is known of its channels.
+    async fn plan(&self, life: &Life, group: &[Waiting]) -> Result<Plan, Error> {
+        let asked = group.iter().map(|waiting| (waiting.asked.as_ref(), waiting.now));
+        let judged = Judged::new(life, asked).await?;
+        let (entries, firsts) = self.number(life, group, &judged)?;
+        let memos = judged.memos(life, &firsts);
+        let mut ids = self.ids.lock();
+        *ids += 1;
+        Ok(Plan { judged, batch: Batch { id: *ids, entries, memos }, firsts })
+    }
+
+    fn number(
+        &self,
+        life: &Life,
+        group: &[Waiting],
+        judged: &Judged,
+    ) -> Result<(Vec<Entry>, Vec<u32>), Error> {
+        let mut firsts = Vec::with_capacity(group.len() + 1);
         let mut entries: Vec<Entry> = Vec::new();
         let mut last_of: HashMap<&ChannelName, u32> = HashMap::new();
-        for waiting in group {
+        for (index, waiting) in group.iter().enumerate() {
+            firsts.push(entries.len() as u32);
+            if !matches!(judged.verdict(index), Verdict::Store) {
+                continue;
+            }
             let time = life.time(waiting.now);
             for (channel, draft) in waiting.channels.iter().zip(&waiting.drafts) {
                 let space = life.space(channel.name.namespace()).ok_or(Error::Unavailable)?;
@@ -301,9 +334,8 @@ impl Appender {
                 });
             }
         }
-        let mut ids = self.ids.lock();
-        *ids += 1;
-        Ok(Batch::new(*ids, entries))
+        firsts.push(entries.len() as u32);
+        Ok((entries, firsts))
     }
 
     /// The newest that is known of a channel: told by `follow`, or acknowledged and not told yet.
@@ -328,32 +360,49 @@ impl Appender {
         Ok(())
     }
 
-    fn settle(&self, life: &Life, group: Vec<Waiting>, outcome: Result<(Appended, bool), Error>) {
-        let (appended, duplicate) = match outcome {
-            Ok(appended) => appended,
-            Err(error) => return refuse(group, &error),
+    fn settle(&self, life: &Life, group: Vec<Waiting>, plan: Option<Plan>, outcome: Result<Appended, Error>) {
+        let Plan { judged, firsts, .. } = match plan {
+            Some(plan) => plan,
+            None => return refuse(group, &outcome.err().unwrap_or(Error::Unavailable)),
         };
-        let mut placed = appended.placed.into_iter();
-        let deadline = self.now.load(Ordering::Acquire) + ACK_WAIT_MS;
-        for waiting in group {
-            let mut published = Vec::with_capacity(waiting.drafts.len());
-            for (channel, place) in waiting.channels.iter().zip(&mut placed) {
-                let head = ChannelHead { seq: place.seq, position: place.position, ..ChannelHead::default() };
-                self.ahead.lock().insert(channel.name.clone(), Some(head));
-                published.push(Published {
-                    log: life.log,
-                    epoch: life.epoch,
-                    position: place.position,
-                    seq: place.seq,
-                    level: appended.level,
-                    duplicate,
-                });
-            }
-            let last = published.last().map_or(Position::START, |last| last.position);
-            self.acks.lock().push_back(Ack { last, deadline, published, reply: waiting.reply });
+        let places = |index: usize| firsts[index] as usize..firsts[index + 1] as usize;
+        let now = self.now.load(Ordering::Acquire);
+        for (index, waiting) in group.into_iter().enumerate() {
+            let (placed, level, duplicate) = match (judged.verdict(index), &outcome) {
+                (Verdict::Stored(placed), _) => (&placed[..], life.level, true),
+                (Verdict::Store, Ok(appended)) => {
+                    let placed = &appended.placed[places(index)];
+                    self.stored(&waiting.channels, placed);
+                    (placed, appended.level, false)
+                }
+                (Verdict::Same(of), Ok(appended)) => (&appended.placed[places(*of)], appended.level, true),
+                (Verdict::Refuse { error, tentative: false }, _)
+                | (Verdict::Refuse { error, .. }, Ok(_))
+                | (_, Err(error)) => {
+                    refuse(vec![waiting], error);
+                    continue;
+                }
+            };
+            let published = placed.iter().map(|place| Published {
+                log: life.log,
+                epoch: life.epoch,
+                position: place.position,
+                seq: place.seq,
+                level,
+                duplicate,
+            });
+            self.acks.push(published.collect(), waiting.reply, life.head(), now);
         }
         self.forget_what_was_told(life);
         self.head_moved(life.head());
+    }
+
+    fn stored(&self, channels: &[Arc<Channel>], placed: &[Placed]) {
+        let mut ahead = self.ahead.lock();
+        for (channel, place) in channels.iter().zip(placed) {
+            let head = ChannelHead { seq: place.seq, position: place.position, ..ChannelHead::default() };
+            ahead.insert(channel.name.clone(), Some(head));
+        }
     }
 
     /// `follow` may have told an event before its append was acknowledged.
@@ -380,6 +429,24 @@ async fn load(life: &Life, group: Vec<Waiting>) -> Vec<Waiting> {
         }
     }
     loaded
+}
+
+/// Why an attempt has not stored its batch.
+enum Attempt {
+    /// Its guards did not hold, nothing was stored: the channels are read again.
+    Conflict,
+    /// Maybe it has: the same again, after a pause.
+    Later,
+    Refused(Error),
+}
+
+impl From<Error> for Attempt {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unavailable => Self::Later,
+            error => Self::Refused(error),
+        }
+    }
 }
 
 fn refuse(group: Vec<Waiting>, error: &Error) {

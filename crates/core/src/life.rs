@@ -20,7 +20,7 @@ use crate::{
     reads::Reads,
     record,
     space::{Index, Namespace, Space},
-    store::{Change, ChannelHead, Opened, Store, Stored},
+    store::{Change, ChannelHead, Level, Opened, Store, Stored},
 };
 
 /// A log between two epochs. Readers hold on to it; when it is over they are sent back to open anew.
@@ -29,6 +29,7 @@ pub(crate) struct Life {
     pub(crate) log: LogId,
     pub(crate) epoch: Epoch,
     pub(crate) base: Position,
+    pub(crate) level: Level,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) reads: Reads,
     spaces: HashMap<Box<str>, Arc<Space>>,
@@ -62,6 +63,7 @@ impl Life {
             log,
             epoch: opened.epoch,
             base: opened.base,
+            level: opened.level,
             store,
             reads: Reads::default(),
             spaces: own

@@ -63,6 +63,9 @@ pub const ONCE_ID_BYTES_MAX: usize = 64;
 pub const PRODUCER_SEQS_HELD: usize = 64;
 /// How long producers and idempotency keys are remembered, milliseconds: 24 hours since they last wrote.
 pub const ONCE_WINDOW_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How far the clock that made an idempotency key may be ahead of this server's, milliseconds, for a key that was let go
+/// of to be refused for certain: a minute, or half of the window held if that is less.
+pub const KEY_CLOCK_SLACK_MS: u64 = 60_000;
 /// Idempotency keys remembered per namespace; beyond it the oldest are let go of. Default of `idempotency_keys_max`.
 /// Costs about 200 bytes of the disk each, or of memory in the memory log.
 pub const IDEMPOTENCY_KEYS_MAX: u64 = 1_000_000;

@@ -47,6 +47,7 @@ pub struct Log {
 #[derive(Debug, Default)]
 struct Counts {
     published: AtomicU64,
+    duplicates: AtomicU64,
     trimmed: AtomicU64,
     lives: AtomicU64,
 }
@@ -54,8 +55,10 @@ struct Counts {
 /// Figures of one log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogFigures {
-    /// Events acknowledged since the start.
+    /// Events stored and acknowledged since the start.
     pub published: u64,
+    /// Events acknowledged since the start that had been stored by an earlier call.
+    pub duplicates: u64,
     /// Times a channel was trimmed.
     pub trims: u64,
     /// Times the log began a new life while running.
@@ -143,6 +146,7 @@ impl Log {
     pub fn figures(&self) -> LogFigures {
         LogFigures {
             published: self.counts.published.load(Ordering::Relaxed),
+            duplicates: self.counts.duplicates.load(Ordering::Relaxed),
             trims: self.counts.trimmed.load(Ordering::Relaxed),
             new_epochs: self.counts.lives.load(Ordering::Relaxed),
             unreadable: self.life().unreadable(),
@@ -189,7 +193,9 @@ impl Log {
     ) -> Result<Vec<Published>, Error> {
         let outcome = self.appender.push(self.life(), publish, from, now)?;
         let published = outcome.await.unwrap_or(Err(Error::Unavailable))?;
-        self.counts.published.fetch_add(published.len() as u64, Ordering::Relaxed);
+        let duplicate = published.iter().any(|one| one.duplicate);
+        let count = if duplicate { &self.counts.duplicates } else { &self.counts.published };
+        count.fetch_add(published.len() as u64, Ordering::Relaxed);
         Ok(published)
     }
 

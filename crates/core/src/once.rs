@@ -1,5 +1,10 @@
 //! Publishing once: what a publisher says so that a publish that it sends again is stored no second time.
 
+mod body;
+mod judge;
+mod ring;
+
+pub(crate) use self::judge::{Asked, Judged, Verdict};
 use crate::{error::Error, event::Draft, limits::ONCE_ID_BYTES_MAX};
 
 /// One atomic publish: everything of it is stored or nothing, at consecutive places.

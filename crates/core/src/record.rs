@@ -91,7 +91,7 @@ fn checksum(channel: &ChannelName, body: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(channel.as_str().as_bytes()), body)
 }
 
-fn put_varint(out: &mut BytesMut, mut number: u64) {
+pub(crate) fn put_varint(out: &mut BytesMut, mut number: u64) {
     while number >= 0x80 {
         out.put_u8(number as u8 | 0x80);
         number >>= 7;
@@ -99,21 +99,28 @@ fn put_varint(out: &mut BytesMut, mut number: u64) {
     out.put_u8(number as u8);
 }
 
-fn put_str(out: &mut BytesMut, text: &str) {
+pub(crate) fn put_str(out: &mut BytesMut, text: &str) {
     put_varint(out, text.len() as u64);
     out.put_slice(text.as_bytes());
 }
 
-struct Fields<'a>(&'a [u8]);
+/// What is left of a record.
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl Fields<'_> {
-    fn byte(&mut self) -> Result<u8, RecordError> {
+    pub(crate) fn byte(&mut self) -> Result<u8, RecordError> {
         let (&first, rest) = self.0.split_first().ok_or(RecordError::Short)?;
         self.0 = rest;
         Ok(first)
     }
 
-    fn varint(&mut self) -> Result<u64, RecordError> {
+    pub(crate) fn u32(&mut self) -> Result<u32, RecordError> {
+        let (number, rest) = self.0.split_first_chunk().ok_or(RecordError::Short)?;
+        self.0 = rest;
+        Ok(u32::from_le_bytes(*number))
+    }
+
+    pub(crate) fn varint(&mut self) -> Result<u64, RecordError> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;

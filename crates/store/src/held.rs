@@ -10,6 +10,12 @@ pub(crate) use notices::{Notices, Place as NoticePlace};
 pub(crate) use places::{Guards, places};
 pub(crate) use recent::Recent;
 
+/// Memos that are let go of behind a commit that wrote so many: more than it wrote, so that what is above its bound
+/// shrinks, and not all at once, so that nobody waits for it.
+pub(crate) fn memos_let_go_at_once(written: usize) -> usize {
+    2 * written + 64
+}
+
 /// Most changes in one answer of a follower. Costs one pointer and some words each while the answer lives.
 pub const NEWS_CHANGES_MAX: usize = 1_000;
 

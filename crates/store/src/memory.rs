@@ -1,6 +1,7 @@
 //! The engine that keeps a log in the memory of one process: gone after a restart, and the model of every other engine.
 
 mod follower;
+mod memos;
 mod state;
 
 use std::{fmt, sync::Arc};
@@ -64,7 +65,7 @@ impl Store for Memory {
 
     fn append(&self, batch: Batch) -> Answer<'_, Result<Appended, AppendError>> {
         Box::pin(async move {
-            let placed = self.shared.state.lock().append(batch)?;
+            let placed = self.shared.state.lock().append(batch, self.shared.epoch)?;
             self.shared.changed.send_replace(());
             Ok(Appended { placed, level: Level::Memory })
         })
@@ -137,11 +138,14 @@ impl Store for Memory {
     }
 
     fn recall(&self, keys: Vec<MemoKey>) -> Answer<'_, Result<Vec<Option<Remembered>>, StoreError>> {
-        Box::pin(async move { Ok(vec![None; keys.len()]) })
+        Box::pin(async move {
+            let state = self.shared.state.lock();
+            Ok(keys.iter().map(|key| state.memos.recall(key)).collect())
+        })
     }
 
-    fn memos_held(&self, _kind: MemoKind, _namespace: &str) -> MemosHeld {
-        MemosHeld::default()
+    fn memos_held(&self, kind: MemoKind, namespace: &str) -> MemosHeld {
+        self.shared.state.lock().memos.held(kind, namespace)
     }
 
     fn given(&self) -> Option<Position> {

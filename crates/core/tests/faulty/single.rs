@@ -138,7 +138,7 @@ async fn an_attempt_of_unknown_fate_is_never_numbered_again() {
             rest().await;
         }
         let placed = is_ready(&mut outcome).await.unwrap().unwrap().unwrap();
-        assert_eq!((placed[0].seq, placed[0].duplicate), (1, true));
+        assert_eq!((placed[0].seq, placed[0].duplicate), (1, false), "it was sent by this call alone");
         let mut reader = read(&running, Start::Beginning).await;
         assert_eq!(look(&mut reader, NOW).unwrap(), ["room:a#1", "CaughtUp"], "{refusal:?}");
     }

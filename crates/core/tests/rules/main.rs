@@ -11,7 +11,9 @@ mod forgotten;
 mod gaps;
 mod head;
 mod join;
+mod keys;
 mod pages;
+mod producers;
 mod publishing;
 
 use std::sync::{
@@ -20,13 +22,16 @@ use std::sync::{
 };
 
 use sosik_core::{
-    Budget, Cursor, Epoch, Error, GapReason, Joined, LogId, Look, Namespace, NodeOptions, Page, Part,
-    Pattern, Position, Published, Reader, Start, Store, What, limits::APPEND_QUEUE_BYTES_MAX,
+    Budget, Cursor, Draft, Epoch, Error, GapReason, Grant, Joined, Key, LogId, Look, Namespace, NodeOptions,
+    Once, Page, Part, Pattern, Position, Producer, Publish, Published, Reader, Start, Store, What,
+    limits::APPEND_QUEUE_BYTES_MAX,
 };
 use sosik_testkit::Memory;
 use tokio::task::JoinSet;
 
 use self::kit::{Recorded, Running, Truth, channel, draft, grant, is_ready, pattern, patterns, settle};
+
+type Outcome = Result<Vec<Published>, Error>;
 
 const SPACES: &[&str] = &["room", "shot", "typing", "disk"];
 const ALL: Budget = Budget { events: 1_000, bytes: 1 << 20 };
@@ -77,6 +82,15 @@ impl Rig {
     async fn publish(&self, names: &[&str]) -> Vec<Published> {
         let drafts: Vec<_> = names.iter().map(|name| draft(name, "1")).collect();
         let published = self.running.node.publish(&grant(SPACES), drafts, self.now).await.unwrap();
+        settle().await;
+        published
+    }
+
+    /// With what tells a second attempt, by `subject`.
+    async fn publish_once(&self, subject: &str, drafts: Vec<Draft>, once: Once) -> Outcome {
+        let grant = Grant { subject: subject.into(), ..grant(SPACES) };
+        let publish = Publish { drafts, once: Some(once) };
+        let published = self.running.node.publish(&grant, publish, self.now).await;
         settle().await;
         published
     }
@@ -157,6 +171,20 @@ fn text(what: &What) -> Option<String> {
         What::CaughtUp => return None,
         What::Joined(token) => format!("joined {token}"),
     })
+}
+
+fn producer(id: &str, epoch: u64, seq: u64) -> Once {
+    Once::Producer(Producer { id: id.into(), epoch, seq })
+}
+
+fn key(text: &str, made_at: Option<u64>) -> Once {
+    Once::Key(Key { text: text.into(), made_at })
+}
+
+/// Number, position and whether it was there before, of each event of an acknowledged publish.
+fn places(outcome: &Outcome) -> Vec<(u64, u64, bool)> {
+    let place = |one: &Published| (one.seq, one.position.number(), one.duplicate);
+    outcome.as_ref().unwrap().iter().map(place).collect()
 }
 
 fn after(log: LogId, epoch: u64, position: u64) -> Start {

@@ -17,7 +17,7 @@ use sosik_core::{
     },
 };
 
-use super::{SIGNALS_HELD_BYTES_MAX, SIGNALS_HELD_MAX};
+use super::{SIGNALS_HELD_BYTES_MAX, SIGNALS_HELD_MAX, memos::Memos};
 use crate::held::{self, Batches, Guards, NoticePlace, Notices, Recent};
 
 pub(super) struct State {
@@ -31,6 +31,7 @@ pub(super) struct State {
     spaces: HashMap<Box<str>, Space>,
     batches: Batches,
     notices: Notices,
+    pub(super) memos: Memos,
 }
 
 impl State {
@@ -44,6 +45,7 @@ impl State {
             spaces: HashMap::new(),
             batches: Batches::default(),
             notices: Notices::default(),
+            memos: Memos::default(),
         }
     }
 
@@ -62,7 +64,7 @@ impl State {
         last.map_or(0, |event| event.time)
     }
 
-    pub(super) fn append(&mut self, batch: Batch) -> Result<Vec<Placed>, AppendError> {
+    pub(super) fn append(&mut self, batch: Batch, epoch: Epoch) -> Result<Vec<Placed>, AppendError> {
         if let Some(placed) = self.batches.placed(batch.id) {
             let appended = Appended { placed: placed.to_vec(), level: Level::Memory };
             return Err(AppendError::Duplicate(appended));
@@ -77,6 +79,10 @@ impl State {
             self.insert(Stored { position, channel, seq, prev, body, kept });
         }
         self.batches.push(batch.id, &placed);
+        if !batch.memos.is_empty() {
+            let time = self.last_time(epoch);
+            self.memos.write(batch.memos, &placed, time);
+        }
         Ok(placed)
     }
 
