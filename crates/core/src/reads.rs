@@ -239,8 +239,8 @@ impl Flight {
         let forgets = member.space.forgets();
         let page = match &member.kind {
             Kind::Channel(channel) => life.store.page(&channel.name, self.after, up_to, self.limit).await?,
-            Kind::Prefix { .. } => {
-                let scope = Scope::Namespace(member.space.options.name.clone());
+            Kind::Prefix { prefix, .. } => {
+                let scope = Scope::Prefix(prefix.clone());
                 life.store.range(scope, self.after, up_to, self.limit).await?
             }
         };

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::{
     cursor::{Epoch, Position},
     figures::StoreFigures,
-    name::ChannelName,
+    name::{ChannelName, Prefix},
 };
 
 /// One boxed future per batch or page, never per event: this keeps the trait object-safe.
@@ -67,7 +67,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     ) -> Answer<'_, Result<Page, StoreError>>;
 
     /// Kept events of all channels of `scope` in `(after, up_to]`, by position. As [`Store::page`], but without
-    /// `trimmed_to`.
+    /// `trimmed_to`, and it may end before it has found anything, so that it is bounded also where little is wanted:
+    /// [`Page::complete_to`] is above `after` if there is anything to read.
     fn range(
         &self,
         scope: Scope,
@@ -382,6 +383,8 @@ pub enum Scope {
     All,
     /// Those of one namespace.
     Namespace(Box<str>),
+    /// Those of the channels under one prefix.
+    Prefix(Prefix),
 }
 
 impl Scope {
@@ -390,6 +393,7 @@ impl Scope {
         match self {
             Self::All => true,
             Self::Namespace(namespace) => channel.namespace() == &**namespace,
+            Self::Prefix(prefix) => prefix.matches(channel),
         }
     }
 }

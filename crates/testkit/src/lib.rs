@@ -2,9 +2,11 @@
 
 pub mod carriers;
 pub mod faulty;
+pub mod scratch;
 pub mod seed;
 pub mod store_suite;
 pub mod toy;
 pub mod transport_suite;
 
-pub use sosik_store::Memory;
+pub use scratch::Scratch;
+pub use sosik_store::{Disk, Memory};

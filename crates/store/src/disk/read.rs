@@ -1,7 +1,7 @@
 //! Pages, ranges and records, read from one moment of the tables.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     ops::Bound::{Excluded, Included},
 };
 
@@ -83,54 +83,62 @@ impl View<'_> {
         limit: PageLimit,
         head: Position,
     ) -> Result<Page, StoreError> {
-        let up_to = up_to.min(head).max(after);
-        let mut page = Page::default();
-        let events = self.ordered(after, up_to, |channel| scope.has(channel));
-        page.complete_to = fill(&mut page, events, limit)?.unwrap_or(up_to);
-        Ok(page)
+        self.ordered((after, up_to.min(head)), limit, |channel| scope.has(channel))
     }
 
     /// Events of all channels in `(after, up_to]`, by position, and how far that is complete.
-    pub(super) fn all(
+    pub(super) fn all(&self, between: (Position, Position), limit: PageLimit) -> Result<Page, StoreError> {
+        self.ordered(between, limit, |_| true)
+    }
+
+    /// Bounded by the rows it looks at, whatever it finds: at most [`RANGE_ROWS_MAX`].
+    fn ordered(
         &self,
         (after, up_to): (Position, Position),
         limit: PageLimit,
+        wanted: impl Fn(&ChannelName) -> bool,
     ) -> Result<Page, StoreError> {
-        let mut page = Page::default();
-        page.complete_to = fill(&mut page, self.ordered(after, up_to, |_| true), limit)?.unwrap_or(up_to);
+        let mut page = Page { complete_to: after, ..Page::default() };
+        if after >= up_to {
+            return Ok(page);
+        }
+        let (from, to) = (order_key(after).to_vec(), order_key(up_to).to_vec());
+        let mut rows = self.rows(&self.tables.order, Excluded(from), Included(to));
+        let mut floors: HashMap<ChannelName, Position> = HashMap::new();
+        let mut bytes = 0;
+        for row in rows.by_ref().take(RANGE_ROWS_MAX) {
+            let (position, OrderValue { seq, channel }) = order_row(row, after, up_to)?;
+            if wanted(&channel) && position > self.floor(&mut floors, &channel)? {
+                let full = !page.events.is_empty() && page.events.len() >= limit.events;
+                if full {
+                    return Ok(page);
+                }
+                let event = self.event(&channel, position, Some(seq))?;
+                bytes += event.body.len();
+                if !page.events.is_empty() && bytes > limit.bytes {
+                    return Ok(page);
+                }
+                page.events.push(event);
+            }
+            page.complete_to = position;
+        }
+        if rows.next().is_none() {
+            page.complete_to = up_to;
+        }
         Ok(page)
     }
 
-    fn ordered(
+    fn floor(
         &self,
-        after: Position,
-        up_to: Position,
-        wanted: impl Fn(&ChannelName) -> bool,
-    ) -> impl Iterator<Item = Result<Stored, StoreError>> {
-        let bounds = (after < up_to).then(|| (order_key(after).to_vec(), order_key(up_to).to_vec()));
-        let rows = bounds.map(|(from, to)| self.rows(&self.tables.order, Excluded(from), Included(to)));
-        let mut floors: HashMap<ChannelName, Position> = HashMap::new();
-        rows.into_iter().flatten().filter_map(move |row| {
-            let one = || {
-                let what = || format!("the order between {} and {}", after.number(), up_to.number());
-                let (key, value) = row.into_inner().map_err(|error| unreadable(what(), error))?;
-                let position = position_of(&key).ok_or_else(|| damaged(what()))?;
-                let OrderValue { seq, channel } = OrderValue::unseal(&key, &value)
-                    .map_err(|_| damaged(format!("the order at position {}", position.number())))?;
-                if !wanted(&channel) {
-                    return Ok(None);
-                }
-                let floor = match floors.entry(channel.clone()) {
-                    Entry::Occupied(known) => *known.get(),
-                    Entry::Vacant(slot) => {
-                        let record = self.record(&channel)?;
-                        *slot.insert(record.map_or(Position::END, |record| record.floor()))
-                    }
-                };
-                if position <= floor { Ok(None) } else { self.event(&channel, position, Some(seq)).map(Some) }
-            };
-            one().transpose()
-        })
+        floors: &mut HashMap<ChannelName, Position>,
+        channel: &ChannelName,
+    ) -> Result<Position, StoreError> {
+        if let Some(floor) = floors.get(channel) {
+            return Ok(*floor);
+        }
+        let floor = self.record(channel)?.map_or(Position::END, |record| record.floor());
+        floors.insert(channel.clone(), floor);
+        Ok(floor)
     }
 
     fn event_of_row(&self, channel: &ChannelName, row: fjall::Guard) -> Result<Stored, StoreError> {
@@ -139,6 +147,19 @@ impl View<'_> {
         let position = position_of(&key).ok_or_else(|| damaged(what()))?;
         self.stored(channel, position, &value, None)
     }
+}
+
+fn order_row(
+    row: fjall::Guard,
+    after: Position,
+    up_to: Position,
+) -> Result<(Position, OrderValue), StoreError> {
+    let what = || format!("the order between {} and {}", after.number(), up_to.number());
+    let (key, value) = row.into_inner().map_err(|error| unreadable(what(), error))?;
+    let position = position_of(&key).ok_or_else(|| damaged(what()))?;
+    let value = OrderValue::unseal(&key, &value);
+    let value = value.map_err(|_| damaged(format!("the order at position {}", position.number())))?;
+    Ok((position, value))
 }
 
 fn marked(record: Option<Record>) -> Page {
@@ -165,3 +186,7 @@ fn fill(
     }
     Ok(None)
 }
+
+/// Rows of the order that one range looks at, however few of them are wanted: the rest is another read. A row costs
+/// about a microsecond, and the first of each wanted channel a look at its record.
+pub(super) const RANGE_ROWS_MAX: usize = 4_096;

@@ -179,6 +179,12 @@ impl State {
                 let positions = self.spaces.get(namespace).map(|space| space.order.range(asked).copied());
                 self.forward(positions.into_iter().flatten(), after, up_to, limit)
             }
+            Scope::Prefix(prefix) => {
+                let space = self.spaces.get(prefix.namespace());
+                let positions = space.map(|space| space.order.range(asked).copied()).into_iter().flatten();
+                let own = positions.filter(|position| scope.has(&self.order[position].channel));
+                self.forward(own, after, up_to, limit)
+            }
         }
     }
 
