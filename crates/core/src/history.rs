@@ -7,10 +7,11 @@ use crate::{
     error::Error,
     event::{Event, Gap, GapReason},
     grant::{Grant, Verb},
+    life::Life,
     limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX},
     name::{ChannelName, Pattern},
     node::Node,
-    store::PageLimit,
+    store::{Page, PageLimit, Stored},
 };
 
 /// Which page.
@@ -66,41 +67,123 @@ impl Node {
         let limit = PageLimit { events: limit.clamp(1, PAGE_EVENTS_MAX), bytes: PAGE_BYTES_MAX };
         let foreign = asked.is_some_and(|part| part.epoch != life.epoch);
         let from = if foreign { life.base } else { asked.map_or(Position::END, |part| part.position) };
-        let forward = matches!(side, Side::After(_));
         let _permit = self.page_reads().acquire().await;
-        let (page, more) = if forward {
-            let page = life.store.page(channel, from, head, limit).await?;
-            let more = page.complete_to < head;
-            (page, more)
-        } else {
-            let mut page = life.store.before(channel, from, limit).await?;
-            // A page of nothing but events that are not visible yet is none.
-            while let Some(oldest) = page.events.last().filter(|oldest| oldest.position > head) {
-                page = life.store.before(channel, oldest.position, limit).await?;
+        let forgettable = space.is_some_and(|space| space.options.forgettable);
+        let past = match side {
+            Side::After(_) => {
+                let page = life.store.page(channel, from, head, limit).await?;
+                forward(&life, page, from, head, forgettable)
             }
-            let more = page.complete_to > page.trimmed_to.max(Position::START) && !page.events.is_empty();
-            (page, more)
+            Side::Before(_) => {
+                let mut page = life.store.before(channel, from, limit).await?;
+                // A page of nothing but events that are not visible yet is none.
+                while let Some(oldest) = page.events.last().filter(|oldest| oldest.position > head) {
+                    page = life.store.before(channel, oldest.position, limit).await?;
+                }
+                page.events.retain(|stored| stored.position <= head);
+                backward(&life, page, forgettable)
+            }
         };
-        let mut events: Vec<_> = page.events.iter().filter_map(|stored| life.read(stored).ok()).collect();
-        events.retain(|event| event.position <= head);
-        if !forward {
-            events.reverse();
-        }
-        let edge = if forward { events.last() } else { events.first() };
         let part = |position: Position| Part { log: life.log, epoch: life.epoch, position };
-        let cursor = Cursor::new([edge.map(|event| event.part()).or(asked).unwrap_or(nowhere)]);
-        let start = if forward { from } else { Position::START };
-        let gone = page.trimmed_to > start && (forward || !more);
-        let reason = if foreign { GapReason::Epoch } else { GapReason::Trimmed };
-        let gap = (foreign || gone).then(|| Gap {
+        let gone = match past.gone {
+            None if foreign => {
+                Some((life.base, past.events.first().map_or(past.next_seq, |first| first.seq)))
+            }
+            Some((at, next_seq)) if foreign => Some((at.max(life.base), next_seq)),
+            gone => gone,
+        };
+        let gap = gone.map(|(at, next_seq)| Gap {
             of: Pattern::Channel(channel.clone()),
-            reason,
-            part: part(if foreign { life.base } else { page.trimmed_to }),
-            next_seq: events.first().map(|event| event.seq).or(Some(page.first_seq)).filter(|&seq| seq > 0),
+            reason: if foreign { GapReason::Epoch } else { GapReason::Trimmed },
+            part: part(at),
+            next_seq: Some(next_seq).filter(|&seq| seq > 0),
             lost: None,
         });
-        Ok(History { gap, events, cursor, more })
+        let cursor = past.goes_on.map(part).or(asked).unwrap_or(nowhere);
+        Ok(History { gap, events: past.events, cursor: Cursor::new([cursor]), more: past.more })
     }
+}
+
+/// What a page of the store comes to. It ends where something is missing, so that a gap stands where it begins and
+/// nowhere else; a page of nothing but what cannot be read is a gap, and goes on behind it.
+#[derive(Debug, Default)]
+struct Past {
+    /// Where events are gone, and the first number behind that.
+    gone: Option<(Position, u64)>,
+    /// The first number still kept, when there is no event to say it.
+    next_seq: u64,
+    /// Oldest first.
+    events: Vec<Arc<Event>>,
+    goes_on: Option<Position>,
+    more: bool,
+}
+
+/// From `from` up, as it was read: what is missing before the first event is the gap.
+fn forward(life: &Life, page: Page, from: Position, head: Position, forgettable: bool) -> Past {
+    let mut past = Past { next_seq: page.first_seq, more: page.complete_to < head, ..Past::default() };
+    let mut place = from.max(page.trimmed_to);
+    if place > from {
+        (past.gone, past.goes_on) = (Some((place, page.first_seq)), Some(place));
+    }
+    for stored in page.events.iter().filter(|stored| stored.position > page.trimmed_to) {
+        let linked = stored.prev <= place || past.events.is_empty() && is_first(stored, forgettable);
+        let readable = life.read(stored).ok();
+        if !past.events.is_empty() && (!linked || readable.is_none()) {
+            past.more = true;
+            break;
+        }
+        if !linked {
+            past.gone = Some((stored.prev, stored.seq));
+        }
+        place = stored.position;
+        past.goes_on = Some(place);
+        match readable {
+            Some(event) => past.events.push(event),
+            None => past.gone = Some((place, stored.seq + 1)),
+        }
+    }
+    past
+}
+
+/// Down from where it was asked, newest first as it was read: what is missing below the last event is the gap.
+fn backward(life: &Life, page: Page, forgettable: bool) -> Past {
+    let more = page.complete_to > page.trimmed_to && !page.events.is_empty();
+    let mut past = Past { next_seq: page.first_seq, more, ..Past::default() };
+    // What the event above says of the one that stands before it.
+    let mut below = None;
+    for stored in page.events.iter().filter(|stored| stored.position > page.trimmed_to) {
+        if let Some((prev, seq)) = below.filter(|(prev, _)| *prev > stored.position) {
+            past.gone.get_or_insert((prev, seq));
+            (past.goes_on, past.more) = (Some(prev), true);
+            past.events.reverse();
+            return past;
+        }
+        match life.read(stored) {
+            Ok(_) if past.gone.is_some() => {
+                past.more = true;
+                break;
+            }
+            Ok(event) => past.events.push(event),
+            // All that follows and cannot be read either is one gap with it.
+            Err(_) => _ = past.gone.get_or_insert((stored.position, stored.seq + 1)),
+        }
+        past.goes_on = Some(stored.position);
+        below = Some((if is_first(stored, forgettable) { page.trimmed_to } else { stored.prev }, stored.seq));
+    }
+    past.events.reverse();
+    if !past.more {
+        let lowest = below.unwrap_or((page.trimmed_to, page.first_seq));
+        let (at, next_seq) = (lowest.0.max(page.trimmed_to), lowest.1);
+        if at > Position::START {
+            past.gone.get_or_insert((at, next_seq));
+        }
+    }
+    past
+}
+
+/// Whether nothing of the channel's own stood before: its `prev` is the mark of others.
+fn is_first(stored: &Stored, forgettable: bool) -> bool {
+    forgettable && stored.seq == stored.position.number()
 }
 
 const OTHER_LOG: &str =

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 use std::{
+    collections::BTreeSet,
     future::Future,
     pin::Pin,
     sync::{
@@ -179,6 +180,8 @@ pub struct Recorded {
     pub edit: Arc<Mutex<Option<Edit>>>,
     /// Trims wait for whoever holds it.
     pub trimming: Arc<tokio::sync::Mutex<()>>,
+    /// Events of which every page says that they cannot be read.
+    pub damaged: Arc<Mutex<BTreeSet<Position>>>,
     /// Pages, both ways, and ranges that were asked for.
     pub reads: Arc<AtomicUsize>,
     /// Pages, both ways, and ranges wait for whoever holds it.
@@ -191,9 +194,9 @@ impl Recorded {
     /// `dawdle` is a chance in 256 to wait once, before and after each call.
     pub fn new(inner: Arc<dyn Store>, truth: Arc<Mutex<Truth>>, rng: Rng, dawdle: u8) -> Self {
         let (batches, told, trimming, edit) = Default::default();
-        let (reads, reading) = Default::default();
+        let (damaged, reads, reading) = Default::default();
         let rng = Arc::new(Mutex::new(rng));
-        Self { inner, truth, batches, told, edit, trimming, reads, reading, rng, dawdle }
+        Self { inner, truth, batches, told, edit, trimming, damaged, reads, reading, rng, dawdle }
     }
 
     async fn dawdle(&self) {
@@ -209,10 +212,14 @@ impl Recorded {
         answer
     }
 
-    async fn read<T>(&self, answer: impl Future<Output = T>) -> T {
+    async fn read(&self, answer: impl Future<Output = Result<Page, StoreError>>) -> Result<Page, StoreError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let _reading = self.reading.read().await;
-        self.around(answer).await
+        let mut page = self.around(answer).await?;
+        let damaged = self.damaged.lock().unwrap();
+        let lost = page.events.iter_mut().filter(|event| damaged.contains(&event.position));
+        lost.for_each(|event| event.body.clear());
+        Ok(page)
     }
 
     fn write_down(&self, batch: Batch, appended: &Appended) {

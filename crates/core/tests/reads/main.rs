@@ -4,15 +4,17 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod damage;
+mod many;
 mod shared;
 
 use std::sync::{Arc, Mutex, atomic::Ordering};
 
 use sosik_core::{
-    Budget, Cursor, Epoch, Event, Look, Namespace, NodeOptions, Page, Part, Published, Reader, Start, Store,
-    What,
+    Budget, Cursor, Epoch, Event, LogId, Look, Namespace, NodeOptions, Page, Part, Position, Published,
+    Reader, Start, Store, What,
 };
-use sosik_testkit::Memory;
+use sosik_testkit::{Memory, Scratch};
 
 use self::kit::{Recorded, Running, Truth, channel, draft, grant, patterns, settle};
 
@@ -36,11 +38,16 @@ impl Rig {
     }
 
     async fn with(dawdle: u8) -> Self {
-        let stores = [1, 2].map(|epoch| {
-            let epoch = Epoch::new(epoch);
-            let truth = Arc::new(Mutex::new(Truth::new(epoch)));
-            Recorded::new(Arc::new(Memory::new(epoch)), truth, fastrand::Rng::with_seed(1), dawdle)
-        });
+        let memory = |epoch| recorded(Memory::new(Epoch::new(epoch)), dawdle);
+        Self::over([memory(1), memory(2)]).await
+    }
+
+    /// Over what is in `scratch`, with an empty log in memory.
+    async fn on(scratch: &Scratch) -> Self {
+        Self::over([recorded(scratch.open(), 0), recorded(Memory::new(Epoch::new(2)), 0)]).await
+    }
+
+    async fn over(stores: [Recorded; 2]) -> Self {
         Self { running: open(&stores).await, stores }
     }
 
@@ -66,15 +73,27 @@ impl Rig {
 
     /// How often the memory log's store was asked for a page since the last time.
     fn reads(&self) -> usize {
-        self.stores[1].reads.swap(0, Ordering::Relaxed)
+        self.reads_of(LogId::Memory)
+    }
+
+    fn reads_of(&self, log: LogId) -> usize {
+        self.stores[log.index()].reads.swap(0, Ordering::Relaxed)
     }
 }
 
+fn recorded(store: impl Store, dawdle: u8) -> Recorded {
+    let truth = Arc::new(Mutex::new(Truth::new(Epoch::new(1))));
+    Recorded::new(Arc::new(store), truth, fastrand::Rng::with_seed(1), dawdle)
+}
+
+/// `room` and `shot` live in the memory log, unless it is empty and the other one is not.
 async fn open(stores: &[Recorded; 2]) -> Running {
+    let on_disk = stores[0].inner.open().await.unwrap().head > Position::START;
     let mut spaces = vec![Namespace::new("room"), Namespace::new("shot")];
     spaces[1].forgettable = true;
     for space in &mut spaces {
         space.events_max = 100_000;
+        space.log = if on_disk { LogId::Disk } else { LogId::Memory };
     }
     let stores = stores.clone().map(|store| Arc::new(store) as Arc<dyn Store>);
     let running = Running::open(NodeOptions::new(spaces, fastrand::u64(..)), stores).await;
