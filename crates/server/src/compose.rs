@@ -5,7 +5,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use axum::Router;
 use sosik_core::{Epoch, LogId, Node, NodeOptions, Store};
-use sosik_store::{Disk, Memory, disk::DiskOptions};
+use sosik_store::{
+    Disk, Memory,
+    disk::{DiskOptions, Renewed},
+};
 use sosik_transport::{Clock, Hub, Settings, Sweep};
 
 use crate::{
@@ -32,6 +35,22 @@ pub(crate) struct Stores {
     pub(crate) all: [Arc<dyn Store>; 2],
     /// The first of them, when it is a log on the disk.
     pub(crate) disk: Option<Disk>,
+}
+
+impl Stores {
+    /// The store below a log.
+    pub(crate) fn of(&self, log: LogId) -> &dyn Store {
+        let [disk, memory] = &self.all;
+        match log {
+            LogId::Disk => &**disk,
+            LogId::Memory => &**memory,
+        }
+    }
+
+    /// Why the log on the disk began a new epoch as it was opened.
+    pub(crate) fn renewed(&self) -> Option<&Renewed> {
+        self.disk.as_ref()?.renewed()
+    }
 }
 
 /// Opens the stores and starts everything that must run for them among `tasks`.

@@ -27,6 +27,7 @@ mod running;
 mod shutdown;
 mod stall;
 mod tasks;
+mod told;
 
 pub use checked::{Checked, Opened, StoreChoice};
 pub use error::{OptionsError, ServeError};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sosik_core::{LogId, figures::StoreFigures};
+use sosik_store::disk::RESERVE_BYTES;
 use sosik_transport::Hub;
 use sosik_wire::Code;
 
@@ -14,20 +15,28 @@ pub(crate) struct Measured {
     pub(crate) hub: Arc<Hub>,
     pub(crate) sockets: Arc<Sockets>,
     pub(crate) stores: Stores,
+    /// The namespaces that are declared, and where they live.
+    pub(crate) namespaces: Arc<[(Box<str>, LogId)]>,
+    /// Whether a durable log at its capacity takes nothing more, instead of letting go of the oldest.
+    pub(crate) refuses_when_full: bool,
 }
 
 impl Measured {
     /// The figures of the store below a log.
     pub(crate) fn store(&self, log: LogId) -> StoreFigures {
-        let [disk, memory] = &self.stores.all;
-        match log {
-            LogId::Disk => disk.figures(),
-            LogId::Memory => memory.figures(),
-        }
+        self.stores.of(log).figures()
     }
 
     /// What a publish into the durable log would be refused with now; `None` while it is taken.
     pub(crate) fn refuses(&self) -> Option<Code> {
-        self.store(LogId::Disk).failed.then_some(Code::StorageFailed)
+        let figures = self.store(LogId::Disk);
+        if figures.failed {
+            return Some(Code::StorageFailed);
+        }
+        let log = self.hub.node.log(LogId::Disk).figures();
+        let is_full = self.refuses_when_full && log.kept_bytes >= log.kept_bytes_max;
+        let is_short =
+            self.stores.disk.is_some() && figures.free_bytes.is_some_and(|free| free < RESERVE_BYTES);
+        (is_full || is_short).then_some(Code::StorageFull)
     }
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use sosik_core::{Capacity, Full, LogId};
 use sosik_transport::{Caller, Hub};
 use sosik_wire::{Down, Encoding, Goodbye};
 use tokio::{sync::watch, time::timeout};
@@ -24,6 +25,7 @@ use crate::{
     measured::Measured,
     origin::Origin,
     tasks::Tasks,
+    told,
 };
 
 /// A server that has started. Dropping it ends everything at once, but for WebSockets, which still hear a goodbye;
@@ -77,7 +79,15 @@ pub async fn start(options: Checked) -> Result<Running, ServeError> {
     tasks.spawn("http", http_door.run(move |socket, ends| answering.clone().serve(socket, ends)));
 
     let Composed { hub, stores } = compose(&options, &mut tasks).await?;
-    let measured = Measured { hub: hub.clone(), sockets: sockets.clone(), stores };
+    let namespaces = options.namespaces.iter().map(|opened| &opened.namespace);
+    let measured = Measured {
+        hub: hub.clone(),
+        sockets: sockets.clone(),
+        stores,
+        namespaces: namespaces.map(|namespace| (namespace.name.clone(), namespace.log)).collect(),
+        refuses_when_full: Capacity::of(LogId::Disk).full == Full::Refuse,
+    };
+    tasks.spawn("told", told::run(measured.clone()));
     front.open(router(&measured, options.demo));
     if let Some(door) = tcp_door {
         let hub = hub.clone();
