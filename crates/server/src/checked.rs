@@ -7,6 +7,7 @@ use sosik_core::{
     limits::EVENTS_MAX,
     name::{RESERVED, is_namespace},
 };
+use sosik_store::disk::RESERVE_BYTES;
 use sosik_transport::Settings;
 
 use crate::{
@@ -28,6 +29,8 @@ pub struct Checked {
     pub data: PathBuf,
     /// What the durable log stands on.
     pub store: StoreChoice,
+    /// Bytes of its disk that events leave free.
+    pub disk_reserve_bytes: u64,
     /// The addresses people use. Empty: `http://localhost:PORT`.
     pub public_urls: Vec<Origin>,
     /// Origins of pages elsewhere that may use this server.
@@ -97,6 +100,7 @@ impl Checked {
             tcp_listen,
             data: args.data.unwrap_or_else(|| DATA.into()).into(),
             store,
+            disk_reserve_bytes: args.disk_reserve_bytes.unwrap_or(RESERVE_BYTES),
             public_urls: origins("public_url", &args.public_url)?,
             allow_origins: origins("allow_origin", &args.allow_origin)?,
             namespaces,

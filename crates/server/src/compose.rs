@@ -1,7 +1,7 @@
 //! What this server is made of: the only file that names concrete transports and pages and mounts their routes on one
 //! origin, and that chooses the stores. (What operators do with the store on the disk is in `operate.rs` and `control.rs`.)
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use sosik_core::{Epoch, LogId, Node, NodeOptions, Store};
@@ -81,17 +81,19 @@ async fn open(options: &Checked) -> Result<Stores, ServeError> {
     let memory = memory()?;
     match options.store {
         StoreChoice::Disk => {
-            let disk = disk(&options.data).await?;
+            let disk = disk(options).await?;
             Ok(Stores { all: [Arc::new(disk.clone()), memory], disk: Some(disk) })
         }
         StoreChoice::Memory => Ok(Stores { all: [self::memory()?, memory], disk: None }),
     }
 }
 
-/// The log in `path`. What the last run left is replayed on a thread of its own, as long as that takes.
-async fn disk(path: &Path) -> Result<Disk, ServeError> {
-    let (path, options) = (path.to_owned(), DiskOptions::new(Epoch::new(getrandom::u64()?)));
-    let opened = tokio::task::spawn_blocking(move || Disk::open(&path, options)).await;
+/// The log in the data directory. What the last run left is replayed on a thread of its own, as long as that takes.
+async fn disk(options: &Checked) -> Result<Disk, ServeError> {
+    let path = options.data.clone();
+    let mut how = DiskOptions::new(Epoch::new(getrandom::u64()?));
+    how.reserve_bytes = options.disk_reserve_bytes;
+    let opened = tokio::task::spawn_blocking(move || Disk::open(&path, how)).await;
     Ok(opened.map_err(|error| ServeError::Broken(format!("opening the log: {error}")))??)
 }
 

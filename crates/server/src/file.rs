@@ -137,6 +137,7 @@ mod tests {
             tcp_listen = "off"
             data = "d"
             store = "memory"
+            disk_reserve_bytes = 7
             public_url = ["https://a.example"]
             allow_origin = []
             demo = true

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sosik_core::{LogId, figures::StoreFigures};
-use sosik_store::disk::RESERVE_BYTES;
 use sosik_transport::Hub;
 use sosik_wire::Code;
 
@@ -19,6 +18,8 @@ pub(crate) struct Measured {
     pub(crate) namespaces: Arc<[(Box<str>, LogId)]>,
     /// Whether a durable log at its capacity takes nothing more, instead of letting go of the oldest.
     pub(crate) refuses_when_full: bool,
+    /// Bytes that are left free on the disk.
+    pub(crate) reserve_bytes: u64,
 }
 
 impl Measured {
@@ -36,7 +37,7 @@ impl Measured {
         let log = self.hub.node.log(LogId::Disk).figures();
         let is_full = self.refuses_when_full && log.kept_bytes >= log.kept_bytes_max;
         let is_short =
-            self.stores.disk.is_some() && figures.free_bytes.is_some_and(|free| free < RESERVE_BYTES);
+            self.stores.disk.is_some() && figures.free_bytes.is_some_and(|free| free < self.reserve_bytes);
         (is_full || is_short).then_some(Code::StorageFull)
     }
 }

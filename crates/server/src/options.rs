@@ -68,6 +68,8 @@ options! {
     data: Option<String>, "SOSIK_DATA", "DIR", "sosik-data";
     /// Where events live: disk, synced before they are acknowledged; or memory, gone when the server stops.
     store: Option<String>, "SOSIK_STORE", "NAME", "disk";
+    /// Bytes of the disk that events leave free, so that it does not fill up: publishes are refused before. 0 to leave none.
+    disk_reserve_bytes: Option<u64>, "SOSIK_DISK_RESERVE_BYTES", "N", "268435456";
     /// Configuration file, and the only place of namespaces. The default file may be missing.
     config: Option<String>, "SOSIK_CONFIG", "FILE", "sosik.toml";
     /// Address that people use, such as https://chat.example: allowed as Host and as Origin. Repeatable; the first one
@@ -136,6 +138,16 @@ impl Kind for Option<bool> {
 }
 
 impl Kind for Option<u32> {
+    const WANT: &'static str = "a whole number";
+    fn from_variable(text: &str) -> Option<Self> {
+        text.parse().ok().map(Some)
+    }
+    fn or_lower(self, lower: Self) -> Self {
+        self.or(lower)
+    }
+}
+
+impl Kind for Option<u64> {
     const WANT: &'static str = "a whole number";
     fn from_variable(text: &str) -> Option<Self> {
         text.parse().ok().map(Some)

@@ -86,6 +86,7 @@ pub async fn start(options: Checked) -> Result<Running, ServeError> {
         stores,
         namespaces: namespaces.map(|namespace| (namespace.name.clone(), namespace.log)).collect(),
         refuses_when_full: Capacity::of(LogId::Disk).full == Full::Refuse,
+        reserve_bytes: options.disk_reserve_bytes,
     };
     tasks.spawn("told", told::run(measured.clone()));
     front.open(router(&measured, options.demo));

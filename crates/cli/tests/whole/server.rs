@@ -32,8 +32,13 @@ pub(crate) struct Ended {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[], &[]).await
+    }
+
+    /// A server with further options, run by the program that `under` names with its own.
+    pub(crate) async fn start_with(under: &[&str], args: &[&str]) -> Self {
         let dir = scratch();
-        let (child, http, tcp) = serve(&dir, &[]).await;
+        let (child, http, tcp) = serve(&dir, under, args).await;
         Self { http, tcp, child, dir }
     }
 
@@ -60,7 +65,7 @@ impl Server {
 
     /// Starts it again on the same data, after [`Server::kill`] or [`Server::stop`].
     pub(crate) async fn again(&mut self) {
-        (self.child, self.http, self.tcp) = serve(&self.dir, &[]).await;
+        (self.child, self.http, self.tcp) = serve(&self.dir, &[], &[]).await;
     }
 
     /// A command that talks to this server.
@@ -89,8 +94,16 @@ impl Server {
     }
 }
 
-async fn serve(dir: &Path, args: &[&str]) -> (Child, String, String) {
-    let mut child = sosik()
+async fn serve(dir: &Path, under: &[&str], args: &[&str]) -> (Child, String, String) {
+    let mut command = match under {
+        [program, options @ ..] => {
+            let mut command = Command::new(program);
+            command.args(options).arg(SOSIK).kill_on_drop(true);
+            command
+        }
+        [] => sosik(),
+    };
+    let mut child = command
         .args(["serve", "--demo", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"])
         .args(args)
         .current_dir(dir)
@@ -124,10 +137,12 @@ pub(crate) async fn signal(child: &Child, name: &str) {
 }
 
 fn sosik() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sosik"));
+    let mut command = Command::new(SOSIK);
     command.env_clear().kill_on_drop(true);
     command
 }
+
+const SOSIK: &str = env!("CARGO_BIN_EXE_sosik");
 
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     timeout(Duration::from_secs(30), future).await.expect("nothing happened for 30 s")

@@ -62,6 +62,8 @@ const CASES: &[Case] = &[
         used: |c| c.data.display().to_string(), values: ["a", "b", "c", "sosik-data"] },
     Case { key: "store", flag: "memory", variable: "disk", file: "\"memory\"",
         used: |c| format!("{:?}", c.store).to_lowercase(), values: ["memory", "disk", "memory", "disk"] },
+    Case { key: "disk_reserve_bytes", flag: "1", variable: "2", file: "3",
+        used: |c| c.disk_reserve_bytes.to_string(), values: ["1", "2", "3", "268435456"] },
     Case { key: "public_url", flag: "http://a/", variable: "http://b, https://b", file: "[\"http://c\"]",
         used: |c| join(&c.public_urls), values: ["http://a", "http://b https://b", "http://c", ""] },
     Case { key: "allow_origin", flag: "http://a", variable: "http://b", file: "[\"http://c\", \"http://d\"]",
