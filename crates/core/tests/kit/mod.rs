@@ -106,6 +106,24 @@ pub async fn is_ready<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     None
 }
 
+/// Waits for `answer` without giving anybody else a turn.
+pub fn on_the_spot<T>(answer: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut answer = std::pin::pin!(answer);
+    loop {
+        match answer.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+            std::task::Poll::Ready(output) => return output,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
 /// Everything that ever happened in one life of a log.
 #[derive(Debug)]
 pub struct Truth {
@@ -186,6 +204,8 @@ pub struct Recorded {
     pub reads: Arc<AtomicUsize>,
     /// Pages, both ways, and ranges wait for whoever holds it.
     pub reading: Arc<tokio::sync::RwLock<()>>,
+    /// Whether each answer is waited for on the spot: a store with threads of its own then looks like one without.
+    pub prompt: bool,
     rng: Arc<Mutex<Rng>>,
     dawdle: u8,
 }
@@ -196,7 +216,20 @@ impl Recorded {
         let (batches, told, trimming, edit) = Default::default();
         let (damaged, reads, reading) = Default::default();
         let rng = Arc::new(Mutex::new(rng));
-        Self { inner, truth, batches, told, edit, trimming, damaged, reads, reading, rng, dawdle }
+        Self {
+            inner,
+            truth,
+            batches,
+            told,
+            edit,
+            trimming,
+            damaged,
+            reads,
+            reading,
+            prompt: false,
+            rng,
+            dawdle,
+        }
     }
 
     async fn dawdle(&self) {
@@ -207,9 +240,13 @@ impl Recorded {
 
     async fn around<T>(&self, answer: impl Future<Output = T>) -> T {
         self.dawdle().await;
-        let answer = answer.await;
+        let answer = self.answer(answer).await;
         self.dawdle().await;
         answer
+    }
+
+    async fn answer<T>(&self, answer: impl Future<Output = T>) -> T {
+        if self.prompt { on_the_spot(answer) } else { answer.await }
     }
 
     async fn read(&self, answer: impl Future<Output = Result<Page, StoreError>>) -> Result<Page, StoreError> {
@@ -258,7 +295,7 @@ impl Store for Recorded {
         Box::pin(async move {
             self.batches.lock().unwrap().push(batch.entries.len());
             self.dawdle().await;
-            let answer = self.inner.append(batch.clone()).await;
+            let answer = self.answer(self.inner.append(batch.clone())).await;
             if let Ok(appended) = &answer {
                 self.write_down(batch, appended);
             }
@@ -342,7 +379,7 @@ impl Store for Recorded {
                 truth.remove(&channel, Position::END, false);
             }
             self.dawdle().await;
-            let mark = self.inner.forget(&channel).await;
+            let mark = self.answer(self.inner.forget(&channel)).await;
             if let Ok(mark) = &mark {
                 let mut truth = self.truth.lock().unwrap();
                 truth.marks.push((channel.namespace().to_owned(), *mark));

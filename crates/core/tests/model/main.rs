@@ -24,7 +24,10 @@ use self::world::{Profile, World};
 #[tokio::test]
 async fn what_a_reader_is_told_is_what_happened() {
     for seed in seeds(1_500) {
-        World::new(seed.rng(), Profile { dawdle: 60, big: false, steps: 70 }).await.run().await;
+        World::new(seed.rng(), Profile { dawdle: 60, big: false, steps: 70, on_disk: false })
+            .await
+            .run()
+            .await;
     }
 }
 
@@ -32,7 +35,10 @@ async fn what_a_reader_is_told_is_what_happened() {
 #[tokio::test]
 async fn what_a_reader_is_told_is_what_happened_when_the_store_is_quick() {
     for seed in seeds(1_500) {
-        World::new(seed.rng(), Profile { dawdle: 0, big: false, steps: 70 }).await.run().await;
+        World::new(seed.rng(), Profile { dawdle: 0, big: false, steps: 70, on_disk: false })
+            .await
+            .run()
+            .await;
     }
 }
 
@@ -40,6 +46,20 @@ async fn what_a_reader_is_told_is_what_happened_when_the_store_is_quick() {
 #[tokio::test]
 async fn what_a_reader_is_told_is_what_happened_below_the_tails() {
     for seed in seeds(150) {
-        World::new(seed.rng(), Profile { dawdle: 60, big: true, steps: 120 }).await.run().await;
+        World::new(seed.rng(), Profile { dawdle: 60, big: true, steps: 120, on_disk: false })
+            .await
+            .run()
+            .await;
+    }
+}
+
+/// One log on a real disk, closed and opened again by every restart: readers come back with their cursors, and at first
+/// everything comes from pages.
+#[tokio::test]
+async fn what_a_reader_is_told_is_what_happened_on_disk_and_over_restarts() {
+    for seed in seeds(20) {
+        let mut rng = seed.rng();
+        let profile = Profile { dawdle: 60, big: rng.u8(..4) == 0, steps: 120, on_disk: true };
+        World::new(rng, profile).await.run().await;
     }
 }

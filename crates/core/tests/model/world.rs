@@ -7,12 +7,12 @@ use sosik_core::{
     ChannelName, Draft, Epoch, Error, LogId, Namespace, NodeOptions, Pattern, Position, Published, Start,
     Store,
 };
-use sosik_testkit::Memory;
+use sosik_testkit::{Memory, Scratch};
 use tokio::task::JoinSet;
 
 use crate::{
     client::Client,
-    kit::{Recorded, Running, Truth, channel, grant, pattern, settle},
+    kit::{Recorded, Running, Truth, channel, grant, on_the_spot, pattern, settle},
 };
 
 /// What kind of history.
@@ -23,6 +23,8 @@ pub(crate) struct Profile {
     /// Whether most events fill the tails quickly.
     pub(crate) big: bool,
     pub(crate) steps: usize,
+    /// Whether the first log lies on a real disk, closed and opened again by each restart.
+    pub(crate) on_disk: bool,
 }
 
 pub(crate) struct World {
@@ -32,6 +34,7 @@ pub(crate) struct World {
     next_epoch: u64,
     pub(crate) truths: [Arc<Mutex<Truth>>; 2],
     stores: [Arc<dyn Store>; 2],
+    scratch: Scratch,
     pub(crate) running: Running,
     clients: Vec<Client>,
     publishes: JoinSet<Result<Vec<Published>, Error>>,
@@ -54,7 +57,13 @@ impl World {
     pub(crate) async fn new(mut rng: Rng, profile: Profile) -> Self {
         let namespaces = namespaces(&mut rng, profile.big);
         let (a, b) = (fresh(&mut rng, profile, 1), fresh(&mut rng, profile, 2));
-        let (truths, stores) = ([a.0, b.0], [a.1, b.1]);
+        let (truths, mut stores) = ([a.0, b.0], [a.1, b.1]);
+        let scratch = Scratch::new();
+        if profile.on_disk {
+            stores[0] = disk(&mut rng, profile, &scratch, &truths[0]);
+            let epoch = on_the_spot(stores[0].open()).unwrap().epoch;
+            truths[0].lock().unwrap().epoch = epoch;
+        }
         let running = open(&namespaces, &stores).await;
         Self {
             rng,
@@ -63,6 +72,7 @@ impl World {
             next_epoch: 3,
             truths,
             stores,
+            scratch,
             running,
             clients: Vec::new(),
             publishes: JoinSet::new(),
@@ -192,12 +202,28 @@ impl World {
             self.next_epoch += 1;
             (self.truths[1], self.stores[1]) = (truth, store);
         }
+        let mut clients = std::mem::take(&mut self.clients);
+        clients.iter_mut().for_each(|client| client.cut(self));
+        if self.profile.on_disk {
+            self.reopen().await;
+        }
         self.running = open(&self.namespaces, &self.stores).await;
-        for mut client in std::mem::take(&mut self.clients) {
-            client.cut(self);
+        for mut client in clients {
             client.come_back(self).await;
             self.clients.push(client);
         }
+    }
+
+    /// The log on disk is closed, which takes that nobody holds it any more, and opened again.
+    async fn reopen(&mut self) {
+        let nothing = || fresh(&mut self.rng.clone(), self.profile, 1).1;
+        self.stores[0] = nothing();
+        self.running = open(&self.namespaces, &[nothing(), nothing()]).await;
+        settle().await;
+        self.stores[0] = disk(&mut self.rng, self.profile, &self.scratch, &self.truths[0]);
+        let opened = on_the_spot(self.stores[0].open()).unwrap();
+        let truth = self.truths[0].lock().unwrap();
+        assert_eq!((opened.epoch, opened.head), (truth.epoch, truth.head()), "the same log");
     }
 
     /// What was acknowledged is where the acknowledgement says.
@@ -298,6 +324,12 @@ fn fresh(rng: &mut Rng, profile: Profile, epoch: u64) -> (Arc<Mutex<Truth>>, Arc
     let truth = Arc::new(Mutex::new(Truth::new(Epoch::new(epoch))));
     let store = Recorded::new(Arc::new(memory), truth.clone(), rng.fork(), profile.dawdle);
     (truth, Arc::new(store))
+}
+
+fn disk(rng: &mut Rng, profile: Profile, scratch: &Scratch, truth: &Arc<Mutex<Truth>>) -> Arc<dyn Store> {
+    let mut store = Recorded::new(Arc::new(scratch.open()), truth.clone(), rng.fork(), profile.dawdle);
+    store.prompt = true;
+    Arc::new(store)
 }
 
 fn namespaces(rng: &mut Rng, big: bool) -> Vec<Namespace> {
