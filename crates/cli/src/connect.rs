@@ -17,7 +17,12 @@ pub(crate) struct ConnectArgs {
 impl ConnectArgs {
     /// The client; `tcp` is the raw TCP address, for commands that use it.
     pub(crate) fn client(&self, tcp: Option<SocketAddr>) -> Result<Client, Failure> {
-        Ok(Client::new(Options { http: self.server.clone(), tcp, ..Options::default() })?)
+        Ok(Client::new(self.options(tcp))?)
+    }
+
+    /// The client's options, for commands that change them.
+    pub(crate) fn options(&self, tcp: Option<SocketAddr>) -> Options {
+        Options { http: self.server.clone(), tcp, ..Options::default() }
     }
 }
 

@@ -16,6 +16,13 @@ pub(crate) enum Failure {
     Usage(String),
     /// The client's.
     Client(Error),
+    /// The client's, of one line of standard input.
+    Line {
+        /// Which one, from 1.
+        number: u64,
+        /// What came of it.
+        error: Error,
+    },
     /// The server that we run.
     Serve(String),
     /// The data directory is not one that can be used as it is.
@@ -34,8 +41,8 @@ impl Failure {
             Self::Closed => 0,
             Self::Serve(_) | Self::Io(_) => 1,
             Self::Usage(_) | Self::Client(Error::Option(_) | Error::Payload(_)) => 2,
-            Self::Client(error) if error.fault() == Fault::Caller => 3,
-            Self::Client(_) => 1,
+            Self::Client(error) | Self::Line { error, .. } if error.fault() == Fault::Caller => 3,
+            Self::Client(_) | Self::Line { .. } => 1,
             Self::Data(_) | Self::Operate(OperateError::Data(_) | OperateError::Missing(_)) => 4,
             Self::Operate(OperateError::Running { .. }) => 3,
             Self::Operate(OperateError::Refused(problem)) if problem.status < 500 => 3,
@@ -53,6 +60,9 @@ impl fmt::Display for Failure {
             Self::Interrupted => f.write_str("interrupted"),
             Self::Usage(text) | Self::Serve(text) | Self::Data(text) => f.write_str(text),
             Self::Client(error) => write!(f, "{error}{}", advice(error)),
+            Self::Line { number, error } => {
+                write!(f, "line {number} and those after it: {error}{}", advice(error))
+            }
             Self::Operate(error) => write!(f, "{error}"),
             Self::Damaged => f.write_str(
                 "the log is damaged; restore a backup, or stop the server and run `sosik verify --repair`",
