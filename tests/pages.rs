@@ -45,7 +45,7 @@ fn what_the_pages_name_is_there() {
 }
 
 fn pages(root: &Path) -> Vec<PathBuf> {
-    let dirs = [root.to_owned(), root.join("docs/protocol"), root.join("docs/decisions")];
+    let dirs = [root.to_owned(), root.join("docs"), root.join("docs/protocol"), root.join("docs/decisions")];
     let all = dirs.iter().flat_map(|dir| fs::read_dir(dir).unwrap()).map(|entry| entry.unwrap().path());
     let pages: Vec<_> =
         all.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect();
