@@ -2,6 +2,7 @@
 
 use crate::{
     cursor::LogId,
+    event::Draft,
     figures::StoreFigures,
     limits::{DISK_BYTES_MAX, EVENT_OVERHEAD_BYTES, MEMORY_BYTES_MAX},
 };
@@ -37,5 +38,25 @@ impl Capacity {
     /// How much of it the log with these figures uses, bytes.
     pub(crate) fn used(&self, figures: &StoreFigures) -> u64 {
         figures.kept_bytes + figures.kept_events * EVENT_OVERHEAD_BYTES
+    }
+
+    /// What an event with a record of so many bytes uses of it.
+    pub(crate) fn cost_of(record_bytes: usize) -> u64 {
+        record_bytes as u64 + EVENT_OVERHEAD_BYTES
+    }
+
+    /// About what `draft` will use of it.
+    pub(crate) fn cost(draft: &Draft) -> u64 {
+        Self::cost_of(draft.data.bytes().len() + draft.name.len())
+    }
+
+    /// Above this much, room is made: 1/32 below the most, so that publishes go on meanwhile.
+    pub(crate) fn high(&self) -> u64 {
+        self.bytes_max - self.bytes_max / 32
+    }
+
+    /// Down to this much: 1/16 below the most.
+    pub(crate) fn low(&self) -> u64 {
+        self.bytes_max - self.bytes_max / 16
     }
 }

@@ -17,6 +17,8 @@ use crate::{
     herald::WatchId,
     limits::{SIGNAL_TTL_MS, SIGNALS_MAX, TAIL_BYTES_MAX, TAIL_EVENTS_MAX},
     name::ChannelName,
+    retention::most,
+    space::Namespace,
     store::ChannelHead,
 };
 
@@ -45,8 +47,6 @@ struct State {
     floor: Position,
     /// The channel was forgotten with everything at or below: an older record comes too late.
     forgotten_to: Position,
-    /// Some (seq, position) pairs, oldest first, from which retention picks where to trim.
-    marks: VecDeque<(u64, Position)>,
 }
 
 /// What a channel's memory has for a reader.
@@ -75,7 +75,6 @@ impl Channel {
                 tail_bytes: 0,
                 floor: followed,
                 forgotten_to: Position::START,
-                marks: VecDeque::new(),
             }),
         }
     }
@@ -108,17 +107,14 @@ impl Channel {
         self.remember_newest(&state);
     }
 
-    /// Takes in an event that the log told, with the bytes of its record. `step` is the distance of retention's marks.
-    pub(crate) fn push(&self, event: Arc<Event>, bytes: usize, step: u64) {
+    /// Takes in an event that the log told, with the bytes of its record.
+    pub(crate) fn push(&self, event: Arc<Event>, bytes: usize) {
         let mut state = self.state.lock();
         let first_seq = if state.loaded { event.seq } else { 0 };
         let head = state.head.get_or_insert_with(|| ChannelHead { first_seq, ..ChannelHead::default() });
         if event.seq > head.seq {
             (head.seq, head.position) = (event.seq, event.position);
             head.bytes += bytes as u64;
-        }
-        if event.seq.is_multiple_of(step) && !self.signal {
-            state.marks.push_back((event.seq, event.position));
         }
         if state.tail.is_empty() {
             state.floor = event.prev;
@@ -159,9 +155,6 @@ impl Channel {
         while state.tail.front().is_some_and(|event| event.position <= to) {
             state.pop_front();
         }
-        while state.marks.front().is_some_and(|&(_, position)| position <= to) {
-            state.marks.pop_front();
-        }
         self.remember_newest(&state);
     }
 
@@ -175,7 +168,6 @@ impl Channel {
         }
         state.head = None;
         state.tail.clear();
-        state.marks.clear();
         (state.tail_bytes, state.floor) = (0, mark);
         state.forgotten_to = state.forgotten_to.max(mark);
         self.newest.store(0, Ordering::Release);
@@ -238,16 +230,25 @@ impl Channel {
         Some(state.tail.iter().rev().take(count).map(|event| (event.position, event.prev)).collect())
     }
 
-    /// Where to trim so that at least `keep` events stay, once there are more than `most`.
-    pub(crate) fn trim_for(&self, keep: u64, most: u64) -> Option<(Position, u64)> {
+    /// Whether it may hold more than the namespace allows.
+    pub(crate) fn is_over(&self, options: &Namespace) -> bool {
         let state = self.state.lock();
-        let head = state.head.filter(|_| state.loaded)?;
-        if head.seq < head.first_seq + most {
-            return None;
+        let head = state.head.filter(|_| state.loaded && !self.signal);
+        head.is_some_and(|head| {
+            head.events() > most(options.events_max) || head.bytes > most(options.bytes_max)
+        })
+    }
+
+    /// Bytes of the records kept, at most: what was removed is not known before [`Channel::know_bytes`].
+    pub(crate) fn bytes(&self) -> u64 {
+        self.state.lock().head.map_or(0, |head| head.bytes)
+    }
+
+    /// The store has said how many bytes there are, after [`Channel::bytes`] were `estimated`.
+    pub(crate) fn know_bytes(&self, estimated: u64, known: u64) {
+        if let Some(head) = &mut self.state.lock().head {
+            head.bytes = known + head.bytes.saturating_sub(estimated);
         }
-        let last_gone = head.seq.checked_sub(keep)?;
-        let &(seq, position) = state.marks.iter().rev().find(|&&(seq, _)| seq <= last_gone)?;
-        (position > head.trimmed_to).then_some((position, seq + 1))
     }
 
     fn remember_newest(&self, state: &State) {

@@ -60,6 +60,9 @@ impl Half {
         for member in behind {
             let start = self.place.max(member.floor);
             let passage = self.life.reads.passage(&self.life, permits, member, start, share).await?;
+            // What is being removed may be missing already; its mark is not known before the store has answered.
+            let takes = |channel: &ChannelName, to| to > start && member.pattern.matches(channel);
+            self.life.removals.settled(takes).await;
             let (events, complete_to) = passage.above(start, share);
             fetched.complete_to = fetched.complete_to.min(complete_to);
             fetched.covered.push(member.watch());

@@ -3,6 +3,7 @@
 //! The core answers one question: *what follows this cursor?* It never pushes and keeps no queue per reader: the log is
 //! the queue. It knows no socket, no HTTP, no JSON and no clock; time and randomness are arguments.
 
+mod aging;
 mod append;
 mod capacity;
 mod channel;
@@ -15,6 +16,7 @@ pub mod grant;
 mod half;
 pub mod herald;
 pub mod history;
+mod idle;
 mod life;
 pub mod limits;
 mod log;
@@ -22,12 +24,16 @@ mod member;
 pub mod name;
 mod node;
 pub mod once;
+mod operations;
 mod page;
 pub mod reader;
 mod reads;
 pub mod record;
+mod removal;
+mod retention;
 mod space;
 mod start;
+mod steady;
 pub mod store;
 
 pub use append::Published;
@@ -42,6 +48,7 @@ pub use log::{Log, LogFigures};
 pub use name::{ChannelName, Pattern};
 pub use node::{Node, NodeOptions};
 pub use once::{Key, Once, Producer, Publish};
+pub use operations::{Cut, Removed};
 pub use page::{Budget, Item, Page, What};
 pub use reader::{Joined, Look, Reader};
 pub use space::Namespace;

@@ -19,6 +19,7 @@ use crate::{
     name::ChannelName,
     reads::Reads,
     record,
+    removal::Removals,
     space::{Index, Namespace, Space},
     store::{Change, ChannelHead, Level, Opened, Store, Stored},
 };
@@ -32,6 +33,7 @@ pub(crate) struct Life {
     pub(crate) level: Level,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) reads: Reads,
+    pub(crate) removals: Removals,
     spaces: HashMap<Box<str>, Arc<Space>>,
     channels: Mutex<HashMap<ChannelName, Arc<Channel>>>,
     watches: Arc<AtomicU64>,
@@ -46,8 +48,8 @@ pub(crate) struct Life {
 pub(crate) struct Applied {
     /// Everything followed that has changed.
     pub(crate) watches: Vec<WatchId>,
-    /// Channels that hold more than retention allows: trim to the position; the number is the first one kept.
-    pub(crate) trims: Vec<(Arc<Channel>, Position, u64)>,
+    /// Channels that may hold more than they should.
+    pub(crate) over: Vec<Arc<Channel>>,
 }
 
 impl Life {
@@ -66,6 +68,7 @@ impl Life {
             level: opened.level,
             store,
             reads: Reads::default(),
+            removals: Removals::default(),
             spaces: own
                 .map(|options| (options.name.clone(), Arc::new(Space::new(options.clone()))))
                 .collect(),
@@ -224,7 +227,7 @@ impl Life {
                     (None, Some(index)) => self.touch_new(channels, &stored, index.loaded),
                     (None, None) => return None,
                 };
-                self.push(&channel, space, &stored);
+                self.push(&channel, &stored);
                 if let (Some(index), Some(head)) = (slot.as_mut(), channel.head()) {
                     index.place(&channel, head);
                 }
@@ -260,11 +263,11 @@ impl Life {
         channel
     }
 
-    fn push(&self, channel: &Arc<Channel>, space: &Space, stored: &Stored) {
+    fn push(&self, channel: &Channel, stored: &Stored) {
         match record::decode(self.log, self.epoch, stored) {
             Ok(event) => {
                 self.last_time.fetch_max(event.time, Ordering::AcqRel);
-                channel.push(Arc::new(event), stored.body.len(), space.options.step());
+                channel.push(Arc::new(event), stored.body.len());
             }
             Err(_) => {
                 self.unreadable.fetch_add(1, Ordering::Relaxed);
@@ -282,7 +285,26 @@ impl Life {
         }
     }
 
-    /// A channel is about to be forgotten, with everything up to `mark`.
+    /// As [`Life::trimmed`], of a channel that may not be known here: then it has nothing to raise.
+    pub(crate) fn trimmed_by_name(&self, channel: &ChannelName, to: Position, first_seq: u64) {
+        let channel = self.channels.lock().get(channel).cloned();
+        if let Some(channel) = channel {
+            self.trimmed(&channel, to, first_seq);
+        }
+    }
+
+    /// Whether somebody follows the channel by its name.
+    pub(crate) fn is_followed(&self, channel: &ChannelName) -> bool {
+        let channels = self.channels.lock();
+        channels.get(channel).is_some_and(|channel| channel.followers.load(Ordering::SeqCst) > 0)
+    }
+
+    /// The options of the log's namespaces.
+    pub(crate) fn spaces(&self) -> impl Iterator<Item = &Namespace> {
+        self.spaces.values().map(|space| &space.options)
+    }
+
+    /// A channel is forgotten, with everything up to `mark`.
     pub(crate) fn forgotten(&self, channel: &ChannelName, mark: Position) {
         let channels = self.channels.lock();
         let Some(space) = self.spaces.get(channel.namespace()) else { return };
@@ -302,11 +324,8 @@ impl Life {
         if let Some(index) = space.index().as_ref() {
             applied.watches.extend(index.watches(&channel.name));
         }
-        if !space.options.signal
-            && let Some((to, first_seq)) =
-                channel.trim_for(space.options.events_max, space.options.events_most())
-        {
-            applied.trims.push((channel.clone(), to, first_seq));
+        if channel.is_over(&space.options) {
+            applied.over.push(channel.clone());
         }
     }
 

@@ -16,13 +16,13 @@ use tokio::sync::Notify;
 use crate::{
     append::{Appender, Published},
     capacity::Capacity,
-    channel::Channel,
     cursor::{LogId, Position},
     error::Error,
     herald::Herald,
     life::Life,
     name::ChannelName,
     once::Publish,
+    retention::{Removal, Retention},
     space::Namespace,
     store::{Change, Follow, Followed, Store, StoreError},
 };
@@ -38,7 +38,7 @@ pub struct Log {
     life: RwLock<Arc<Life>>,
     appender: Appender,
     capacity: Capacity,
-    trims: tokio::sync::Mutex<()>,
+    pub(crate) retention: Retention,
     pulse: Notify,
     counts: Counts,
     tidied_at: AtomicU64,
@@ -109,7 +109,7 @@ impl Log {
             life: RwLock::new(life),
             appender: Appender::new(seed, queue_max),
             capacity,
-            trims: tokio::sync::Mutex::default(),
+            retention: Retention::new(capacity),
             pulse: Notify::new(),
             counts: Counts::default(),
             tidied_at: AtomicU64::new(0),
@@ -136,6 +136,7 @@ impl Log {
     /// Time goes on, `now` in milliseconds since 1970. The server calls it several times a second.
     pub fn tick(&self, now: u64) {
         self.appender.tick(now);
+        self.retention.tick(now);
         self.pulse.notify_waiters();
         if self.tidied_at.fetch_max(now, Ordering::Relaxed) / TIDY_EACH_MS != now / TIDY_EACH_MS {
             self.life().tidy(now);
@@ -158,26 +159,27 @@ impl Log {
     }
 
     /// Removes a channel's events at or below `to`, the position of one of them; `first_seq` is the first number kept.
+    /// Done by [`Log::run`], also if the caller leaves.
     pub async fn trim(&self, channel: &ChannelName, to: Position, first_seq: u64) -> Result<(), Error> {
-        let life = self.life();
-        let channel = life.channel(channel).await?;
-        self.trim_in(&life, &channel, to, first_seq).await
+        self.retention.ask(self.life(), channel.clone(), Removal::Events(to, first_seq)).await
     }
 
-    /// Removes a channel with its record. Only for namespaces whose channels may be forgotten.
+    /// Removes a channel with its record. Only for namespaces whose channels may be forgotten. As [`Log::trim`].
     pub async fn forget(&self, channel: &ChannelName) -> Result<(), Error> {
         let life = self.life();
         if !life.space(channel.namespace()).is_some_and(|space| space.options.forgettable) {
             return Err(Error::Request("the namespace does not allow its channels to be forgotten"));
         }
-        // As with trims, the mark is here before anything is gone there: no reader finds less than it is told. It must
-        // be the channel's last position, so nothing is appended until it is gone.
-        let _turn = self.appender.turn.lock().await;
-        if let Some(head) = life.store.channel(channel).await? {
-            life.forgotten(channel, head.position);
-        }
-        life.store.forget(channel).await?;
-        Ok(())
+        self.retention.ask(life, channel.clone(), Removal::Channel).await
+    }
+
+    /// Held while nothing may be appended.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.appender.turn.lock().await
+    }
+
+    pub(crate) fn trimmed_one(&self) {
+        self.counts.trimmed.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn life(&self) -> Arc<Life> {
@@ -191,7 +193,9 @@ impl Log {
         from: Arc<str>,
         now: u64,
     ) -> Result<Vec<Published>, Error> {
-        let outcome = self.appender.push(self.life(), publish, from, now)?;
+        let life = self.life();
+        self.retention.has_room(&life, &publish.drafts)?;
+        let outcome = self.appender.push(life, publish, from, now)?;
         let published = outcome.await.unwrap_or(Err(Error::Unavailable))?;
         let duplicate = published.iter().any(|one| one.duplicate);
         let count = if duplicate { &self.counts.duplicates } else { &self.counts.published };
@@ -203,19 +207,15 @@ impl Log {
     async fn live(&self, life: &Life) {
         let mut follow = self.store.follow(life.head());
         let mut commit: Option<Job<'_>> = None;
-        let mut trim: Option<Job<'_>> = None;
-        let mut trims = Vec::new();
+        let mut keep: Job<'_> = Box::pin(self.keep(life));
+        self.retention.measure(&*self.store);
         loop {
             if commit.is_none() && self.appender.waiting() > 0 {
                 commit = Some(Box::pin(async { _ = self.appender.commit(life).await }));
             }
-            if trim.is_none() && !trims.is_empty() {
-                let due = std::mem::take(&mut trims);
-                trim = Some(Box::pin(self.trim_all(life, due)));
-            }
-            match self.step(&mut *follow, &mut commit, &mut trim).await {
+            match self.step(&mut *follow, &mut commit, &mut keep).await {
                 Step::Followed(Followed::News { changes, head }) => {
-                    trims.extend(self.news(life, changes, head));
+                    self.news(life, changes, head);
                 }
                 Step::Followed(Followed::Stalled) | Step::Woken => {}
                 Step::Followed(Followed::Epoch | Followed::Behind) => return,
@@ -228,17 +228,16 @@ impl Log {
         &self,
         follow: &mut dyn Follow,
         commit: &mut Option<Job<'a>>,
-        trim: &mut Option<Job<'a>>,
+        keep: &mut Job<'a>,
     ) -> Step {
         let mut next = follow.next();
         let mut woken = pin!(self.appender.wake.notified());
         poll_fn(|cx| {
-            for job in [&mut *commit, &mut *trim] {
-                if job.as_mut().is_some_and(|job| job.as_mut().poll(cx).is_ready()) {
-                    *job = None;
-                    return Poll::Ready(Step::Woken);
-                }
+            if commit.as_mut().is_some_and(|job| job.as_mut().poll(cx).is_ready()) {
+                *commit = None;
+                return Poll::Ready(Step::Woken);
             }
+            let _never_ends: Poll<()> = keep.as_mut().poll(cx);
             if let Poll::Ready(followed) = next.as_mut().poll(cx) {
                 return Poll::Ready(Step::Followed(followed));
             }
@@ -248,7 +247,7 @@ impl Log {
     }
 
     /// Everything visible first, then the head, then the acknowledgements, then the readers.
-    fn news(&self, life: &Life, changes: Vec<Change>, head: Position) -> Vec<(Arc<Channel>, Position, u64)> {
+    fn news(&self, life: &Life, changes: Vec<Change>, head: Position) {
         let told: Vec<(ChannelName, Option<u64>)> =
             if self.appender.is_ahead() { changes.iter().filter_map(told).collect() } else { Vec::new() };
         let applied = life.apply(changes, head);
@@ -262,29 +261,8 @@ impl Log {
         for watch in applied.watches {
             self.herald.changed(watch);
         }
-        applied.trims
-    }
-
-    async fn trim_all(&self, life: &Life, trims: Vec<(Arc<Channel>, Position, u64)>) {
-        for (channel, to, first_seq) in trims {
-            // What could not be trimmed now is found again at the channel's next event.
-            let _ = self.trim_in(life, &channel, to, first_seq).await;
-        }
-    }
-
-    async fn trim_in(
-        &self,
-        life: &Life,
-        channel: &Arc<Channel>,
-        to: Position,
-        first_seq: u64,
-    ) -> Result<(), Error> {
-        let _one_at_a_time = self.trims.lock().await;
-        // The mark rises here before anything is gone there, so that no reader can find less than it is told.
-        life.trimmed(channel, to, first_seq);
-        life.store.trim(&channel.name, to).await?;
-        self.counts.trimmed.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        self.retention.look_at(applied.over);
+        self.retention.measure(&*self.store);
     }
 
     async fn reopen(&self) -> Result<(), StoreError> {

@@ -64,16 +64,6 @@ impl Namespace {
             forgettable: false,
         }
     }
-
-    /// Distance of the marks from which retention picks where to trim.
-    pub(crate) fn step(&self) -> u64 {
-        (self.events_max / 16).clamp(1, 64)
-    }
-
-    /// More events than this are trimmed.
-    pub(crate) fn events_most(&self) -> u64 {
-        self.events_max + self.events_max / 10
-    }
 }
 
 /// A namespace at work.

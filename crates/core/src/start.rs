@@ -162,5 +162,7 @@ async fn newest(life: &Life, channel: &Channel, count: u64) -> Result<Vec<(Posit
         before = oldest.position;
         newest.extend(page.events.iter().map(|event| (event.position, event.prev)));
     }
+    // Less may have been left than is marked as gone so far.
+    life.removals.settled(|own, _| *own == channel.name).await;
     Ok(newest)
 }

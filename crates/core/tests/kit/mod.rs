@@ -357,13 +357,18 @@ impl Store for Recorded {
 
     fn trim(&self, channel: &ChannelName, to: Position) -> Answer<'_, Result<(), StoreError>> {
         let channel = channel.clone();
-        // From the call on it may be told, whatever the store takes to do it.
-        self.truth.lock().unwrap().remove(&channel, to, false);
         let removing = Removing::new(&self.truth);
         Box::pin(async move {
             let _removing = removing;
             let _trimming = self.trimming.lock().await;
-            self.around(self.inner.trim(&channel, to)).await
+            self.dawdle().await;
+            let answer = self.inner.trim(&channel, to).await;
+            // Not before: what is told to be gone must be gone.
+            if answer.is_ok() {
+                self.truth.lock().unwrap().remove(&channel, to, false);
+            }
+            self.dawdle().await;
+            answer
         })
     }
 
@@ -372,12 +377,6 @@ impl Store for Recorded {
         let removing = Removing::new(&self.truth);
         Box::pin(async move {
             let _removing = removing;
-            {
-                let mut truth = self.truth.lock().unwrap();
-                let last = truth.last(&channel).map(|fact| fact.stored.position);
-                truth.marks.extend(last.map(|last| (channel.namespace().to_owned(), last)));
-                truth.remove(&channel, Position::END, false);
-            }
             self.dawdle().await;
             let mark = self.answer(self.inner.forget(&channel)).await;
             if let Ok(mark) = &mark {
