@@ -1,12 +1,17 @@
 //! The engine that keeps a log on the disk of one machine. What it acknowledges was synced before.
 
+mod check;
+mod commits;
 mod directory;
 mod follower;
 mod journal;
 mod layout;
+mod lineage;
+mod open;
 mod options;
 mod read;
 mod readers;
+mod rebuild;
 mod recovery;
 mod removal;
 mod repair;
@@ -19,6 +24,7 @@ mod tables;
 mod tally;
 mod value;
 mod verify;
+mod witness;
 mod write_error;
 mod writer;
 
@@ -34,7 +40,7 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 use sosik_core::{
-    cursor::{Epoch, Position},
+    cursor::Position,
     figures::StoreFigures,
     name::ChannelName,
     store::{
@@ -44,27 +50,25 @@ use sosik_core::{
 };
 use tokio::sync::{oneshot, watch};
 
-use self::{
-    directory::{Directory, FORMAT, refused},
-    follower::Follower,
-    layout::{BATCH, IDENTITY, TAIL},
-    readers::Readers,
-    removal::Removals,
-    shelf::Shelf,
-    space::Space,
-    state::State,
-    tables::{Tables, unreadable},
-    tally::Tally,
-    value::{BatchValue, Identity, Tail, Value},
-    write_error::WriteError,
-    writer::{Job, Writer},
-};
 pub use self::{
+    commits::COMMITS_HELD_MAX,
     directory::{OpenError, is_log},
     options::{DiskOptions, RESERVE_BYTES},
     repair::repair,
     report::{Damage, DamageKind, PLACES_NAMED_MAX, Renewed, Repaired, Report},
     verify::verify,
+};
+use self::{
+    directory::{Directory, refused},
+    follower::Follower,
+    open::{Found, Ready},
+    readers::Readers,
+    shelf::Shelf,
+    space::Space,
+    state::State,
+    tally::Tally,
+    value::Identity,
+    writer::{Job, Writer},
 };
 use crate::held::Batches;
 pub use crate::held::{
@@ -102,21 +106,8 @@ impl Disk {
     ///
     /// Blocks until what the last run left is replayed. Errors: [`OpenError`].
     pub fn open(path: &Path, options: DiskOptions) -> Result<Self, OpenError> {
-        let directory = Directory::open(path)?;
-        let tables = Tables::open(&directory.tables()).map_err(|error| match error {
-            fjall::Error::Io(source) => refused(path, source),
-            error => OpenError::Damaged { path: path.into(), why: error.to_string() },
-        })?;
-        let damaged = |why: String| OpenError::Damaged { path: path.into(), why };
-        if directory.is_new {
-            create(&tables, options.fresh).map_err(|error| damaged(error.to_string()))?;
-            directory.finish()?;
-        }
-        let found = find(&tables).map_err(|error| damaged(error.to_string()))?;
-        if found.identity.format != FORMAT {
-            return Err(OpenError::Format { path: path.into(), found: found.identity.format.to_string() });
-        }
-        let handle = Handle::start(directory, tables, found, options);
+        let ready = open::open(path, options.fresh)?;
+        let handle = Handle::start(ready, options);
         handle.map(|handle| Self { handle: Arc::new(handle) }).map_err(|source| refused(path, source))
     }
 
@@ -151,9 +142,9 @@ impl Store for Disk {
             Ok(Opened {
                 epoch: shelf.epoch,
                 base: shelf.base,
-                head: state.head,
+                head: state.tail.head,
                 level: Level::Synced,
-                last_time: state.last_time,
+                last_time: state.tail.last_time,
             })
         })
     }
@@ -243,7 +234,7 @@ impl Store for Disk {
 
     fn figures(&self) -> StoreFigures {
         let shelf = &self.handle.shelf;
-        let (kept_events, kept_bytes) = shelf.state.lock().kept;
+        let (kept_events, kept_bytes) = shelf.state.lock().tail.kept;
         StoreFigures {
             kept_bytes,
             kept_events,
@@ -267,18 +258,18 @@ struct Handle {
     jobs: Option<SyncSender<Job>>,
     readers: Readers,
     threads: Vec<JoinHandle<()>>,
+    /// What goes on beside, until its sender goes.
+    beside: Vec<(SyncSender<()>, JoinHandle<()>)>,
     renewed: Option<Renewed>,
     _directory: Directory,
 }
 
 impl Handle {
-    fn start(
-        directory: Directory,
-        tables: Tables,
-        found: Found,
-        options: DiskOptions,
-    ) -> Result<Self, std::io::Error> {
-        let Found { identity: Identity { epoch, base, .. }, tail, batches, removals } = found;
+    fn start(ready: Ready, options: DiskOptions) -> Result<Self, std::io::Error> {
+        let Ready { directory, tables, found, file, renewed } = ready;
+        let Found { identity: Identity { epoch, base, .. }, tail, batches: stored, removals } = found;
+        let mut batches = Batches::default();
+        stored.iter().for_each(|batch| batches.push(batch.id, &batch.placed));
         let (changed, _) = watch::channel(());
         let shelf = Arc::new(Shelf {
             epoch,
@@ -299,7 +290,8 @@ impl Handle {
             jobs: Some(jobs),
             readers,
             threads: Vec::new(),
-            renewed: None,
+            beside: Vec::new(),
+            renewed,
             _directory: directory,
         };
         let own = shelf.clone();
@@ -309,6 +301,9 @@ impl Handle {
             let (own, reads) = (shelf.clone(), reads.clone());
             handle.threads.push(name("read").spawn(move || readers::run(&own, &reads))?);
         }
+        let (own, (ends, ended)) = (shelf, mpsc::sync_channel(0));
+        let keeper = name("witness").spawn(move || witness::keep(&own, file, &ended))?;
+        handle.beside.push((ends, keeper));
         Ok(handle)
     }
 
@@ -328,49 +323,12 @@ impl Drop for Handle {
             // A thread catches the panics of its work; there is nothing to do about another.
             let _ = thread.join();
         }
+        // The witness comes last: it vouches for what the writer has written.
+        for (ends, thread) in self.beside.drain(..).rev() {
+            drop(ends);
+            let _ = thread.join();
+        }
     }
-}
-
-/// What is read at the start.
-struct Found {
-    identity: Identity,
-    tail: Tail,
-    batches: Batches,
-    removals: Removals,
-}
-
-/// Writes what an empty log consists of.
-fn create(tables: &Tables, epoch: Epoch) -> Result<(), WriteError> {
-    let identity = Identity { format: FORMAT, epoch, base: Position::START };
-    let mut writes = tables.batch();
-    writes.insert(&tables.meta, IDENTITY, identity.seal(IDENTITY));
-    tables.commit(writes, Tail::default())
-}
-
-fn find(tables: &Tables) -> Result<Found, StoreError> {
-    let view = tables.view();
-    let missing = |what: &str| StoreError::Failed(format!("{what} is missing"));
-    let identity = view.value(&tables.meta, IDENTITY, || "the identity".into())?;
-    let tail: Option<Tail> = view.value(&tables.meta, TAIL, || "the tail".into())?;
-    let mut stored = Vec::new();
-    for row in view.rows_with(&tables.meta, &[BATCH]) {
-        let (key, value) = row.into_inner().map_err(|error| unreadable("a recent batch".into(), error))?;
-        let batch = BatchValue::unseal(&key, &value).map_err(|_| tables::damaged("a recent batch".into()))?;
-        stored.push(batch);
-    }
-    let beyond = view.last_in_order()?.is_some_and(|last| last > tail.unwrap_or_default().head);
-    if beyond {
-        return Err(StoreError::Failed("the order goes on behind the end of the log".into()));
-    }
-    stored.sort_by_key(|batch| batch.number);
-    let mut batches = Batches::default();
-    stored.iter().for_each(|batch| batches.push(batch.id, &batch.placed));
-    Ok(Found {
-        identity: identity.ok_or_else(|| missing("the identity"))?,
-        tail: tail.ok_or_else(|| missing("the tail"))?,
-        batches,
-        removals: Removals::read(tables)?,
-    })
 }
 
 /// Writes that wait at most; more are refused. A core has one append and some trims under way.

@@ -38,12 +38,26 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
-    /// What is there cannot be read as a log.
-    #[error("{path} is damaged: {why}; restore a backup")]
+    /// Rows of the log are not what was written.
+    #[error(
+        "{path} is damaged: {why}; `sosik verify` says what else is, `sosik verify --repair` keeps what can be read, \
+         `sosik restore` takes a backup instead"
+    )]
     Damaged {
         /// The directory.
         path: PathBuf,
         /// What was found.
+        why: String,
+    },
+    /// The files below cannot be read as tables.
+    #[error(
+        "{path} is damaged: its files cannot be read: {why}; `sosik verify --repair` keeps what can be read, \
+         `sosik restore` takes a backup instead; until then leave the files as they are"
+    )]
+    Unreadable {
+        /// The directory of the tables.
+        path: PathBuf,
+        /// What the engine below said.
         why: String,
     },
 }

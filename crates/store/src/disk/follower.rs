@@ -32,7 +32,7 @@ impl Follower {
         let changed = handle.shelf.changed.subscribe();
         let notices = {
             let state = handle.shelf.state.lock();
-            state.notices.place(after, state.head)
+            state.notices.place(after, state.tail.head)
         };
         Self { handle, changed, head: after, notices, reading: None, page: None, stalled: false }
     }
@@ -53,9 +53,9 @@ impl Follower {
         if all && let Some(page) = self.page.take() {
             head = merge(&page.events, page.complete_to, &state, head, &mut changes);
         } else if all && head >= state.recent_above {
-            let recent = state.recent.held().range((Excluded(head), Included(state.head)));
+            let recent = state.recent.held().range((Excluded(head), Included(state.tail.head)));
             let recent = recent.map(|(_, event)| event);
-            head = merge(recent, state.head, &state, head, &mut changes);
+            head = merge(recent, state.tail.head, &state, head, &mut changes);
         } else if all && changes.is_empty() {
             return Taken::Behind;
         }

@@ -15,6 +15,12 @@ pub(super) fn event_key(channel: &ChannelName, position: Position) -> Vec<u8> {
     key
 }
 
+/// Channel and position of a key of `events`.
+pub(super) fn event_of(key: &[u8]) -> Option<(ChannelName, Position)> {
+    let (name, _) = key.split_at_checked(key.len().checked_sub(9)?)?;
+    Some((name_of(name)?, position_of(key)?))
+}
+
 /// Reads a position off the end of a key.
 pub(super) fn position_of(key: &[u8]) -> Option<Position> {
     key.last_chunk().map(|number| Position::new(u64::from_be_bytes(*number)))
@@ -53,6 +59,12 @@ pub(super) fn mark_key(namespace: &str) -> Vec<u8> {
     tagged(MARK, namespace.as_bytes())
 }
 
+/// The namespace of a key of `channels` that is a mark.
+pub(super) fn marked_by(key: &[u8]) -> Option<&str> {
+    let (&tag, name) = key.split_first()?;
+    (tag == MARK).then(|| str::from_utf8(name).ok()).flatten()
+}
+
 /// `meta`: a batch stored lately.
 pub(super) fn batch_key(slot: u32) -> Vec<u8> {
     tagged(BATCH, &slot.to_be_bytes())
@@ -63,10 +75,16 @@ pub(super) fn removal_key(channel: &ChannelName, to: Position) -> Vec<u8> {
     tagged(REMOVAL, &event_key(channel, to))
 }
 
+/// `meta`: what the keys of all removals of a channel begin with.
+pub(super) fn removals_of(channel: &ChannelName) -> Vec<u8> {
+    let mut key = tagged(REMOVAL, channel.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
 /// Channel and position of a key of a removal.
 pub(super) fn removal_of(key: &[u8]) -> Option<(ChannelName, Position)> {
-    let name = key.get(1..key.len().checked_sub(9)?)?;
-    Some((name_of(name)?, position_of(key)?))
+    event_of(key.get(1..)?)
 }
 
 fn tagged(tag: u8, rest: &[u8]) -> Vec<u8> {

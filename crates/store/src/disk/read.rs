@@ -28,8 +28,10 @@ impl View<'_> {
         for row in self.rows_with(&self.tables.channels, &records_of(namespace)) {
             let (key, value) = row.into_inner().map_err(|error| unreadable(what(), error))?;
             let channel = channel_of(&key).ok_or_else(|| damaged(what()))?;
-            let record =
-                Record::unseal(&key, &value).map_err(|_| damaged(format!("the record of {channel}")))?;
+            let record = match Record::unseal(&key, &value) {
+                Ok(record) => record,
+                Err(_) => self.record(&channel)?.unwrap_or_default(),
+            };
             channels.push((channel, record.head));
         }
         Ok(NamespaceHead { channels, forgotten_to: self.mark(namespace)? })

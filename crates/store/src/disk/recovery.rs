@@ -9,7 +9,12 @@ use std::{
 use sosik_core::store::StoreError;
 
 use super::{
-    Found, find, shelf::Shelf, stage::Staged, tables::Tables, tally::clock, value::Tail,
+    open::{Found, find},
+    shelf::Shelf,
+    stage::Staged,
+    tables::Tables,
+    tally::clock,
+    value::Tail,
     write_error::is_no_room,
 };
 
@@ -67,7 +72,8 @@ fn compare(tables: &Tables, shelf: &Shelf, tail: Tail, commit: Option<&Staged>) 
     let Found { identity, tail: found, .. } = find(tables)?;
     let is_ours = (identity.epoch, identity.base) == (shelf.epoch, shelf.base);
     let stored = commit.is_some_and(|commit| found == commit.tail);
-    if !is_ours || (found != tail && !stored) {
+    let is_whole = tables.commits.hole().is_none();
+    if !is_ours || !is_whole || (found != tail && !stored) {
         return Err(StoreError::Failed(
             "opened again it holds another log than what was acknowledged".into(),
         ));

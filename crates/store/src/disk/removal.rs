@@ -35,6 +35,11 @@ impl Removals {
         Ok(Self { waiting: waiting.collect::<Result<_, _>>()? })
     }
 
+    /// Whether the channel's event at `position` is about to be taken away.
+    pub(super) fn covers(&self, channel: &ChannelName, position: Position) -> bool {
+        self.waiting.iter().any(|(own, to)| own == channel && position <= *to)
+    }
+
     pub(super) fn extend(&mut self, removed: &[Removed]) {
         self.waiting.extend(removed.iter().map(|removed| match removed {
             Removed::Trimmed { channel, to, .. } | Removed::Forgotten { channel, to, .. } => {

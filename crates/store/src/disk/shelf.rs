@@ -50,14 +50,14 @@ impl Shelf {
         let Some(tables) = &*engine else { return Err(self.refusal()) };
         let (moment, head) = {
             let state = self.state.lock();
-            (state.moment.clone(), state.head)
+            (state.moment.clone(), state.tail.head)
         };
         read(&Seen { view: tables.view_at(moment), head })
     }
 
     /// The committed head.
     pub(super) fn head(&self) -> Position {
-        self.state.lock().head
+        self.state.lock().tail.head
     }
 
     /// What writes are answered once one has failed.

@@ -15,10 +15,8 @@ use super::{
 pub(super) struct State {
     /// The tables as they were when the head moved last: with every mark whose notice is held, and no other.
     pub(super) moment: Snapshot,
-    pub(super) head: Position,
-    pub(super) last_time: u64,
-    /// Events kept, and the bytes of their records.
-    pub(super) kept: (u64, u64),
+    /// Where the log ends.
+    pub(super) tail: Tail,
     pub(super) notices: Notices,
     pub(super) recent: Recent,
     pub(super) signals: Recent,
@@ -30,9 +28,7 @@ impl State {
     pub(super) fn new(tail: Tail, moment: Snapshot) -> Self {
         Self {
             moment,
-            head: tail.head,
-            last_time: tail.last_time,
-            kept: tail.kept,
+            tail,
             notices: Notices::behind(tail.removed_to),
             recent: Recent::new(RECENT_EVENTS_MAX, RECENT_BYTES_MAX),
             signals: Recent::new(SIGNALS_HELD_MAX, SIGNALS_HELD_BYTES_MAX),
@@ -60,7 +56,7 @@ impl State {
         for event in news.events {
             self.push(event);
         }
-        (self.head, self.last_time, self.kept) = (tail.head, tail.last_time, tail.kept);
+        self.tail = tail;
     }
 
     fn push(&mut self, event: Stored) {

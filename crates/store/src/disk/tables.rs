@@ -19,6 +19,7 @@ use sosik_core::{
 };
 
 use super::{
+    commits::{COMMIT, Commits, TABLES},
     journal,
     layout::{TAIL, event_key, mark_key, order_key, position_of, record_key},
     value::{EventValue, OrderValue, Record, Tail, Value},
@@ -26,10 +27,10 @@ use super::{
 };
 
 /// The four tables. All are written by one batch per commit.
-#[derive(Clone)]
 pub(super) struct Tables {
     path: PathBuf,
     database: Database,
+    pub(super) commits: Commits,
     pub(super) events: Keyspace,
     pub(super) order: Keyspace,
     pub(super) channels: Keyspace,
@@ -50,7 +51,18 @@ impl Tables {
         };
         let (events, order) = (table("events")?, table("order")?);
         let (channels, meta) = (table("channels")?, table("meta")?);
-        Ok(Self { path: directory.into(), events, order, channels, meta, database })
+        let commits = Commits::read(named(&events, &order, &channels, &meta))?;
+        Ok(Self { path: directory.into(), events, order, channels, meta, commits, database })
+    }
+
+    /// The tables and their names.
+    pub(super) fn all(&self) -> [(&'static str, &Keyspace); TABLES] {
+        named(&self.events, &self.order, &self.channels, &self.meta)
+    }
+
+    /// An error if the engine below takes no writes any more.
+    pub(super) fn alive(&self) -> Result<(), fjall::Error> {
+        self.database.persist(PersistMode::Buffer)
     }
 
     pub(super) fn batch(&self) -> OwnedWriteBatch {
@@ -71,11 +83,14 @@ impl Tables {
     /// Writes `batch`, with the end of the log that it makes, and syncs it. The engine below shows it to every snapshot
     /// taken from then on.
     pub(super) fn commit(&self, mut batch: OwnedWriteBatch, tail: Tail) -> Result<(), WriteError> {
+        self.commits.stamp(self, &mut batch, tail.commits).map_err(|_| WriteError::Refused)?;
         let end = tail.seal(TAIL);
         batch.insert(&self.meta, TAIL, &*end);
         let done = batch.durability(Some(PersistMode::SyncData)).commit();
         // Told apart now: when the engine goes, it tries to write the rest.
-        done.map_err(|error| WriteError::new(error, || journal::ends_with(&self.path, &end)))
+        done.map_err(|error| WriteError::new(error, || journal::ends_with(&self.path, &end)))?;
+        self.commits.written(self, tail.commits);
+        Ok(())
     }
 
     /// This moment, to look at the tables as they are now.
@@ -101,7 +116,14 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
+    /// The record of `channel`; one that is damaged is made anew from its events, if these prove it.
     pub(super) fn record(&self, channel: &ChannelName) -> Result<Option<Record>, StoreError> {
+        let stored = self.stored_record(channel);
+        stored.or_else(|error| self.proven(channel).map(Some).ok_or_else(|| repairable(error)))
+    }
+
+    /// The record of `channel` as it is stored.
+    pub(super) fn stored_record(&self, channel: &ChannelName) -> Result<Option<Record>, StoreError> {
         self.value(&self.tables.channels, &record_key(channel), || format!("the record of {channel}"))
     }
 
@@ -129,6 +151,11 @@ impl View<'_> {
         to: Bound<Vec<u8>>,
     ) -> impl DoubleEndedIterator<Item = Guard> + use<> {
         self.snapshot.range::<Vec<u8>, _>(table, (from, to))
+    }
+
+    /// All rows of the log in `table`.
+    pub(super) fn all_rows(&self, table: &Keyspace) -> impl DoubleEndedIterator<Item = Guard> + use<> {
+        self.snapshot.range::<&[u8], _>(table, ..COMMIT.as_slice())
     }
 
     pub(super) fn rows_with(&self, table: &Keyspace, prefix: &[u8]) -> impl Iterator<Item = Guard> + use<> {
@@ -189,7 +216,7 @@ impl View<'_> {
     /// The position of the last row of the order.
     pub(super) fn last_in_order(&self) -> Result<Option<Position>, StoreError> {
         let what = || "the end of the order".to_owned();
-        let Some(row) = self.snapshot.last_key_value(&self.tables.order) else { return Ok(None) };
+        let Some(row) = self.all_rows(&self.tables.order).next_back() else { return Ok(None) };
         let key = row.key().map_err(|error| unreadable(what(), error))?;
         position_of(&key).map(Some).ok_or_else(|| damaged(what()))
     }
@@ -227,9 +254,28 @@ fn is_behind(table: &Keyspace) -> bool {
     table.tree.sealed_memtable_count() >= SEALED_MAX || table.tree.l0_run_count() >= RUNS_MAX
 }
 
+fn named<'a>(
+    events: &'a Keyspace,
+    order: &'a Keyspace,
+    channels: &'a Keyspace,
+    meta: &'a Keyspace,
+) -> [(&'static str, &'a Keyspace); TABLES] {
+    [("events", events), ("order", order), ("channels", channels), ("meta", meta)]
+}
+
 /// The engine below could not read `what`.
 pub(super) fn unreadable(what: String, error: fjall::Error) -> StoreError {
     StoreError::Failed(format!("{what} cannot be read: {error}"))
+}
+
+/// As `error`, with the way out.
+fn repairable(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Failed(why) => {
+            StoreError::Failed(format!("{why}; stop the server and run `sosik verify --repair`"))
+        }
+        error => error,
+    }
 }
 
 /// A checksum does not match.

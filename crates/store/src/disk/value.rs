@@ -235,17 +235,36 @@ impl Value for BatchValue {
     }
 }
 
+/// All tables: a commit. See [`super::commits`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct CommitValue {
+    pub(super) number: u64,
+    /// All tables were written out of the journals up to this one.
+    pub(super) flushed: u64,
+}
+
+impl Value for CommitValue {
+    fn write(&self, out: &mut Vec<u8>) {
+        put(out, self.number);
+        put(out, self.flushed);
+    }
+
+    fn read(content: &mut Content<'_>) -> Option<Self> {
+        Some(Self { number: content.number()?, flushed: content.number()? })
+    }
+}
+
 /// What is left of a value.
 pub(super) struct Content<'a>(&'a [u8]);
 
 impl<'a> Content<'a> {
-    fn number(&mut self) -> Option<u64> {
+    pub(super) fn number(&mut self) -> Option<u64> {
         let (number, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(u64::from_le_bytes(*number))
     }
 
-    fn position(&mut self) -> Option<Position> {
+    pub(super) fn position(&mut self) -> Option<Position> {
         self.number().map(Position::new)
     }
 
@@ -254,7 +273,7 @@ impl<'a> Content<'a> {
     }
 }
 
-fn put(out: &mut Vec<u8>, number: u64) {
+pub(super) fn put(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&number.to_le_bytes());
 }
 

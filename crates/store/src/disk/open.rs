@@ -1,0 +1,127 @@
+//! Opening a log: what is there, whether it is all that was vouched for, and a new epoch if it is not.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use sosik_core::{
+    cursor::{Epoch, Position},
+    store::StoreError,
+};
+
+use super::{
+    check,
+    directory::{Directory, FORMAT, OpenError, refused},
+    layout::{BATCH, IDENTITY, TAIL},
+    rebuild,
+    removal::Removals,
+    report::Renewed,
+    tables::{Tables, damaged, unreadable},
+    value::{BatchValue, Identity, Tail, Value},
+    witness::{Witness, WitnessFile},
+};
+
+/// A log that may be written.
+pub(super) struct Ready {
+    pub(super) directory: Directory,
+    pub(super) tables: Tables,
+    pub(super) found: Found,
+    pub(super) file: WitnessFile,
+    pub(super) renewed: Option<Renewed>,
+}
+
+/// What is read at the start.
+pub(super) struct Found {
+    pub(super) identity: Identity,
+    pub(super) tail: Tail,
+    /// By number.
+    pub(super) batches: Vec<BatchValue>,
+    pub(super) removals: Removals,
+}
+
+/// Opens the log in `path`, or makes one. A log that is not what was vouched for begins the epoch `fresh`.
+pub(super) fn open(path: &Path, fresh: Epoch) -> Result<Ready, OpenError> {
+    let directory = Directory::open(path)?;
+    let tables = engine(&directory)?;
+    let (mut file, witness) = WitnessFile::open(path).map_err(|source| refused(path, source))?;
+    let broken = |error: StoreError| OpenError::Damaged { path: path.into(), why: error.to_string() };
+    if directory.is_new {
+        let begun = Identity { format: FORMAT, epoch: fresh, base: Position::START };
+        begin(&tables, begun, Tail::default(), &mut file).map_err(broken)?;
+        directory.finish()?;
+        let found = find(&tables).map_err(broken)?;
+        return Ok(Ready { directory, tables, found, file, renewed: None });
+    }
+    let mut found = find(&tables).map_err(broken)?;
+    if found.identity.format != FORMAT {
+        return Err(OpenError::Format { path: path.into(), found: found.identity.format.to_string() });
+    }
+    let hole = tables.commits.hole();
+    let hole = hole.map_or_else(|| check::end(&tables, &found), |hole| Ok(Some(hole))).map_err(broken)?;
+    let why = hole.clone().or_else(|| check::less(&found, witness));
+    let mut renewed = None;
+    if let Some(why) = why {
+        if hole.is_some() {
+            found.tail = rebuild::mend(&tables, &found).map_err(broken)?;
+        }
+        let base = found.tail.head;
+        begin(&tables, Identity { format: FORMAT, epoch: fresh, base }, found.tail, &mut file)
+            .map_err(broken)?;
+        found = find(&tables).map_err(broken)?;
+        renewed = Some(Renewed { epoch: fresh, base, why });
+    }
+    Ok(Ready { directory, tables, found, file, renewed })
+}
+
+/// Opens the engine below. A panic in it is damage that it did not expect.
+pub(super) fn engine(directory: &Directory) -> Result<Tables, OpenError> {
+    let path = directory.tables();
+    if !directory.is_new && !path.is_dir() {
+        return Err(OpenError::Unreadable { path, why: "they are missing".into() });
+    }
+    let opened = catch_unwind(AssertUnwindSafe(|| Tables::open(&path)));
+    match opened {
+        Ok(Ok(tables)) => Ok(tables),
+        Ok(Err(fjall::Error::Io(source))) => Err(refused(&path, source)),
+        Ok(Err(error)) => Err(OpenError::Unreadable { path, why: error.to_string() }),
+        Err(_) => Err(OpenError::Unreadable { path, why: "reading it panicked".into() }),
+    }
+}
+
+/// Begins an epoch: everything that is there is written out, and vouched for.
+pub(super) fn begin(
+    tables: &Tables,
+    identity: Identity,
+    tail: Tail,
+    file: &mut WitnessFile,
+) -> Result<(), StoreError> {
+    let failed = |what: String| StoreError::Failed(format!("a new epoch cannot be written: {what}"));
+    tables.commits.settle(tables, tail.commits).map_err(|error| failed(error.to_string()))?;
+    let tail = tail.following();
+    let mut writes = tables.batch();
+    writes.insert(&tables.meta, IDENTITY, identity.seal(IDENTITY));
+    tables.commit(writes, tail).map_err(|error| failed(error.to_string()))?;
+    file.begin(Witness::of(identity.epoch, tail)).map_err(|error| failed(error.to_string()))
+}
+
+/// Reads what the log says about itself.
+pub(super) fn find(tables: &Tables) -> Result<Found, StoreError> {
+    let view = tables.view();
+    let missing = |what: &str| StoreError::Failed(format!("{what} is missing"));
+    let identity = view.value(&tables.meta, IDENTITY, || "the identity".into())?;
+    let tail: Option<Tail> = view.value(&tables.meta, TAIL, || "the tail".into())?;
+    let mut batches = Vec::new();
+    for row in view.rows_with(&tables.meta, &[BATCH]) {
+        let (key, value) = row.into_inner().map_err(|error| unreadable("a recent batch".into(), error))?;
+        let batch = BatchValue::unseal(&key, &value).map_err(|_| damaged("a recent batch".into()))?;
+        batches.push(batch);
+    }
+    batches.sort_by_key(|batch| batch.number);
+    Ok(Found {
+        identity: identity.ok_or_else(|| missing("the identity"))?,
+        tail: tail.ok_or_else(|| missing("the tail"))?,
+        batches,
+        removals: Removals::read(tables)?,
+    })
+}

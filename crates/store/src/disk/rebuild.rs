@@ -1,0 +1,164 @@
+//! Making the order and the records of a log with a hole fit its events, in place.
+
+use bytes::Bytes;
+use fjall::OwnedWriteBatch;
+use sosik_core::{
+    cursor::{Epoch, LogId, Position},
+    name::ChannelName,
+    record,
+    store::{StoreError, Stored},
+};
+
+use super::{
+    layout::{batch_key, channel_of, event_of, marked_by, order_key, record_key},
+    lineage::{Lineage, Link},
+    open::Found,
+    tables::{Tables, View, unreadable},
+    value::{EventValue, OrderValue, Record, Tail, Value},
+};
+use crate::held::BATCHES_HELD_MAX;
+
+/// Reads all events, and writes what is missing of their rows in the order and of the records of their channels. Answers
+/// where the log ends. Nothing is taken away: an event that is missing or damaged is told in its place.
+pub(super) fn mend(tables: &Tables, found: &Found) -> Result<Tail, StoreError> {
+    let mut mend =
+        Mend { view: tables.view(), found, writes: Writes::new(tables, found.tail), tail: found.tail };
+    mend.events()?;
+    mend.batches()?;
+    mend.writes.flush()?;
+    mend.view = tables.view();
+    mend.records()?;
+    if let Some(last) = mend.view.last_in_order()? {
+        mend.reach(last);
+    }
+    Ok(Tail { commits: mend.writes.tail.commits, ..mend.tail })
+}
+
+struct Mend<'a> {
+    view: View<'a>,
+    found: &'a Found,
+    writes: Writes<'a>,
+    tail: Tail,
+}
+
+impl Mend<'_> {
+    fn events(&mut self) -> Result<(), StoreError> {
+        let mut current: Option<(ChannelName, Lineage)> = None;
+        for row in self.view.all_rows(&self.view.tables.events) {
+            let (key, value) = row.into_inner().map_err(|error| unreadable("the events".into(), error))?;
+            let Some((channel, position)) = event_of(&key) else { continue };
+            self.reach(position);
+            let Ok(event) = EventValue::unseal(&key, &value) else { continue };
+            self.order(&channel, position, event.seq)?;
+            let link = Link::new(position, &event);
+            if position > self.found.tail.head {
+                self.tail.last_time = self.tail.last_time.max(time_of(&channel, link, event.body));
+            }
+            if current.as_ref().is_none_or(|(own, _)| *own != channel) {
+                if let Some((channel, lineage)) = current.take() {
+                    self.record(&channel, &lineage)?;
+                }
+                current = Some((channel, Lineage::default()));
+            }
+            if let Some((_, lineage)) = &mut current {
+                lineage.push(link);
+            }
+        }
+        current.map_or(Ok(()), |(channel, lineage)| self.record(&channel, &lineage))
+    }
+
+    fn order(&mut self, channel: &ChannelName, position: Position, seq: u64) -> Result<(), StoreError> {
+        let (key, row) = (order_key(position), OrderValue { seq, channel: channel.clone() });
+        let there = self.view.value(&self.view.tables.order, &key, String::new);
+        if there.is_ok_and(|there| there.as_ref() == Some(&row)) {
+            return Ok(());
+        }
+        let table = &self.view.tables.order;
+        self.writes.put(|batch| batch.insert(table, key, row.seal(&key)))
+    }
+
+    fn record(&mut self, channel: &ChannelName, lineage: &Lineage) -> Result<(), StoreError> {
+        let removed_to = self.view.removed_to(channel).unwrap_or_default();
+        let known = self.view.stored_record(channel)?;
+        if known.is_none() && lineage.ends_by(removed_to) {
+            return Ok(());
+        }
+        let Some(record) = lineage.record(known, removed_to).filter(|record| Some(*record) != known) else {
+            return Ok(());
+        };
+        let (table, key) = (&self.view.tables.channels, record_key(channel));
+        self.writes.put(|batch| batch.insert(table, &*key, record.seal(&key)))
+    }
+
+    /// The log ends behind all that any record or mark names, and keeps what they say.
+    fn records(&mut self) -> Result<(), StoreError> {
+        self.tail.kept = (0, 0);
+        for row in self.view.all_rows(&self.view.tables.channels) {
+            let (key, value) = row.into_inner().map_err(|error| unreadable("the records".into(), error))?;
+            if channel_of(&key).is_some() {
+                let Ok(Record { head, born, .. }) = Record::unseal(&key, &value) else { continue };
+                self.reach(head.position);
+                self.tail.removed_to = self.tail.removed_to.max(head.trimmed_to).max(born);
+                self.tail.kept = (self.tail.kept.0 + head.events(), self.tail.kept.1 + head.bytes);
+            } else if marked_by(&key).is_some() {
+                let Ok(mark) = Position::unseal(&key, &value) else { continue };
+                self.reach(mark);
+                self.tail.removed_to = self.tail.removed_to.max(mark);
+            }
+        }
+        Ok(())
+    }
+
+    /// Batches of the old epoch are forgotten: who might send one again went with the last run.
+    fn batches(&mut self) -> Result<(), StoreError> {
+        self.tail.batches = 0;
+        for batch in &self.found.batches {
+            batch.placed.iter().for_each(|placed| self.tail.head = self.tail.head.max(placed.position));
+            let key = batch_key((batch.number % BATCHES_HELD_MAX as u64) as u32);
+            let table = &self.view.tables.meta;
+            self.writes.put(|writes| writes.remove(table, &*key))?;
+        }
+        Ok(())
+    }
+
+    fn reach(&mut self, position: Position) {
+        self.tail.head = self.tail.head.max(position);
+    }
+}
+
+/// Writes, in commits of a bounded size. Until the last one is done they say of the log's end what was found.
+pub(super) struct Writes<'a> {
+    tables: &'a Tables,
+    batch: OwnedWriteBatch,
+    count: usize,
+    pub(super) tail: Tail,
+}
+
+impl<'a> Writes<'a> {
+    /// The log ends at `tail`, or behind it.
+    pub(super) fn new(tables: &'a Tables, tail: Tail) -> Self {
+        let commits = tail.commits.max(tables.commits.found());
+        Self { tables, batch: tables.batch(), count: 0, tail: Tail { commits, ..tail } }
+    }
+
+    pub(super) fn put(&mut self, write: impl FnOnce(&mut OwnedWriteBatch)) -> Result<(), StoreError> {
+        write(&mut self.batch);
+        self.count += 1;
+        if self.count < WRITES_AT_ONCE { Ok(()) } else { self.flush() }
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        let batch = std::mem::replace(&mut self.batch, self.tables.batch());
+        (self.count, self.tail) = (0, self.tail.following());
+        let written = self.tables.commit(batch, self.tail);
+        written.map_err(|error| StoreError::Failed(format!("what was mended cannot be written: {error}")))
+    }
+}
+
+/// The time of an event, milliseconds since 1970; 0 if it is not one of ours.
+pub(super) fn time_of(channel: &ChannelName, Link { position, seq, prev, .. }: Link, body: Bytes) -> u64 {
+    let stored = Stored { position, channel: channel.clone(), seq, prev, body, kept: true };
+    record::decode(LogId::Disk, Epoch::new(0), &stored).map_or(0, |event| event.time)
+}
+
+const WRITES_AT_ONCE: usize = 1_000;
