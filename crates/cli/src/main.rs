@@ -2,13 +2,16 @@
 
 mod connect;
 mod data;
+mod delete;
 mod failure;
 mod follow;
+mod forget;
 mod history;
 mod out;
 mod publish;
 mod serve;
 mod status;
+mod trim;
 mod verify;
 
 use std::process::ExitCode;
@@ -37,6 +40,12 @@ enum Command {
     Serve(serve::ServeCommand),
     /// Say how a running server and its log are
     Status(status::StatusArgs),
+    /// Take the oldest events of a channel away
+    Trim(trim::TrimArgs),
+    /// Take all events of a channel away; its numbers go on
+    Delete(delete::DeleteArgs),
+    /// Remove a channel with its record, so that its name begins anew
+    Forget(forget::ForgetArgs),
     /// Read a log whole and say what is damaged, or repair it
     Verify(verify::VerifyArgs),
 }
@@ -49,6 +58,9 @@ async fn main() -> ExitCode {
         Command::History(args) => history::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Status(args) => status::run(args).await,
+        Command::Trim(args) => trim::run(args).await,
+        Command::Delete(args) => delete::run(args).await,
+        Command::Forget(args) => forget::run(args).await,
         Command::Verify(args) => verify::run(args).await,
     };
     let code = match outcome {

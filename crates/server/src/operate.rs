@@ -8,12 +8,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Serialize, de::DeserializeOwned};
 use sosik_core::Epoch;
 use sosik_store::disk::{self, OpenError};
 use sosik_wire::Problem;
 
-pub use crate::control::words::{Found, Mended, Status, Verified};
-use crate::control::{Asked, ask, words::Nothing};
+pub use crate::control::words::{Cut, Found, Mended, Removed, Status, Verified};
+use crate::control::{
+    Asked, ask,
+    words::{Named, Nothing, Trim},
+};
 
 /// Why it could not be done. The text says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +81,34 @@ pub async fn repair(data: &Path) -> Result<Mended, OperateError> {
     }
     let fresh = Epoch::new(getrandom::u64()?);
     offline(data, move |data| Ok(Mended::from(&disk::repair(data, fresh)?))).await
+}
+
+/// Takes the oldest events of a channel away; readers are told a gap in their place. Errors: [`OperateError::NotRunning`]
+/// without a server on `data`, as for the next two.
+pub async fn trim(data: &Path, channel: &str, cut: Cut) -> Result<Removed, OperateError> {
+    running(data, "/trim", &Trim { channel: channel.to_owned(), cut }).await
+}
+
+/// Takes all events of a channel away; its next event goes on with the next number.
+pub async fn delete(data: &Path, channel: &str) -> Result<Removed, OperateError> {
+    running(data, "/delete", &Named { channel: channel.to_owned() }).await
+}
+
+/// Removes a channel with its record, so that its name begins anew.
+pub async fn forget(data: &Path, channel: &str) -> Result<Removed, OperateError> {
+    running(data, "/forget", &Named { channel: channel.to_owned() }).await
+}
+
+/// Asks what only a running server does: it alone knows which events its readers still hold.
+async fn running<A: DeserializeOwned>(
+    data: &Path,
+    path: &str,
+    question: &impl Serialize,
+) -> Result<A, OperateError> {
+    match ask(data, path, Some(question)).await? {
+        Asked::Answer(answer) => Ok(answer),
+        Asked::Nobody => Err(OperateError::NotRunning(data.into())),
+    }
 }
 
 /// Does `work` on a directory that no server has open, where it may block.

@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::fs::{FileTypeExt, MetadataExt},
+    path::Path,
 };
 
 use crate::server::{Server, scratch};
@@ -190,7 +191,9 @@ async fn a_server_whose_sync_failed_says_so_and_serves_its_readers() {
 #[tokio::test]
 async fn commits_are_measured_as_a_histogram() {
     let server = Server::start().await;
-    server.run(&["publish", "demo:a", "-"], "1\n2\n3\n").await;
+    for data in ["1", "2", "3"] {
+        server.run(&["publish", "demo:a", data], "").await;
+    }
     let metrics = curl(&[&format!("{}/metrics", server.http)]).await;
     let value = |name: &str| -> u64 {
         let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -206,6 +209,76 @@ async fn commits_are_measured_as_a_histogram() {
     assert_eq!(value("sosik_store_kept_events{log=\"disk\"}"), 3);
     assert!(value("sosik_store_free_bytes") > 0 && value("sosik_store_renewed") == 0);
     assert!(metrics.contains("sosik_once_window_ms{namespace=\"demo\",kind=\"key\"} "), "{metrics}");
+}
+
+// Mutants: the message left out; the metric left out -> each fails.
+#[tokio::test]
+async fn a_log_that_has_lost_something_says_so_loudly_and_tells_its_readers() {
+    let mut server = Server::start().await;
+    server.run(&["publish", "demo:a", "-"], "1\n2\n").await;
+    server.stop().await;
+    let (tables, old) = (server.data().join("tables"), server.data().parent().unwrap().join("old"));
+    copy(&tables, &old);
+    server.again().await;
+    server.run(&["publish", "demo:a", "-"], "3\n4\n").await;
+    let cursor = cursor_now(&server).await;
+    server.stop().await;
+    // As a file system that forgets would leave it: what vouches for the events is newer than they are.
+    fs::remove_dir_all(&tables).unwrap();
+    fs::rename(&old, &tables).unwrap();
+    assert!(!server.log().contains("new epoch"), "{}", server.log());
+    server.again().await;
+    let metrics = curl(&[&format!("{}/metrics", server.http)]).await;
+    assert!(metrics.contains("\nsosik_store_renewed 1\n"), "{metrics}");
+    let log = server.log();
+    assert!(
+        log.contains("ERROR") && log.contains("the log began a new epoch") && log.contains("sosik verify"),
+        "{log}"
+    );
+    let said = server.run(&["publish", "demo:a", "5"], "").await;
+    assert_eq!(said.out, "demo:a 3 synced\n", "{said:?}");
+    let seen = after(&server, &cursor, 2).await;
+    assert!(seen[0].contains("\"type\":\"gap\"") && seen[0].contains("\"reason\":\"epoch\""), "{seen:?}");
+    assert!(seen[1].contains("\"data\":5"), "{seen:?}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() { copy(&from, &to) } else { _ = fs::copy(&from, &to).unwrap() }
+    }
+}
+
+// Mutants: `delete` forgets the numbers -> the last publish has number 1; the channel's namespace not looked up -> the
+// refusal names a line that opens nothing; `--below` taken for `--keep` -> another count.
+#[tokio::test]
+async fn an_operator_takes_events_away_and_readers_are_told() {
+    let mut server = Server::start().await;
+    server.run(&["publish", "demo:a", "-"], "1\n2\n3\n4\n5\n").await;
+    let ended = server.run(&["trim", "demo:a", "--below", "2", "--json"], "").await;
+    assert_eq!(ended.out, "{\"channel\":\"demo:a\",\"events\":1,\"next_seq\":2}\n", "{ended:?}");
+    let ended = server.run(&["trim", "demo:a", "--keep", "2"], "").await;
+    assert_eq!((ended.code, &*ended.out), (0, "demo:a: 2 events removed; it goes on with 4\n"), "{ended:?}");
+    let seen = after(&server, "start", 3).await;
+    assert!(seen[0].contains("\"reason\":\"trimmed\"") && seen[0].contains("\"next_seq\":4"), "{seen:?}");
+    let ended = server.run(&["delete", "demo:a"], "").await;
+    assert_eq!(ended.out, "demo:a: 2 events removed; it goes on with 6\n", "{ended:?}");
+    let said = server.run(&["publish", "demo:a", "6"], "").await;
+    assert_eq!(said.out, "demo:a 6 synced\n", "{said:?}");
+    for (args, code, words) in [
+        (&["forget", "demo:a"][..], 3, "forgotten"),
+        (&["delete", "nowhere:a"], 3, "no namespace nowhere"),
+        (&["delete", "demo a"], 3, "space"),
+        (&["trim", "demo:a"], 2, "--keep"),
+        (&["trim", "demo:a", "--keep", "1", "--below", "2"], 2, "cannot be used with"),
+    ] {
+        let ended = server.run(args, "").await;
+        assert_eq!((ended.code, ended.err.contains(words)), (code, true), "{args:?}: {ended:?}");
+    }
+    server.stop().await;
+    let ended = server.run(&["delete", "demo:a"], "").await;
+    assert_eq!((ended.code, ended.err.contains("sosik serve --data")), (1, true), "{ended:?}");
 }
 
 async fn curl(args: &[&str]) -> String {

@@ -1,6 +1,7 @@
 //! `sosik serve` in a process of its own, on free ports.
 
 use std::{
+    fs::File,
     future::Future,
     path::{Path, PathBuf},
     process::Stdio,
@@ -45,6 +46,11 @@ impl Server {
     /// Its data directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.dir.join("sosik-data")
+    }
+
+    /// What it has said on standard error, over all its starts.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("log")).unwrap()
     }
 
     /// Its process.
@@ -108,7 +114,7 @@ async fn serve(dir: &Path, under: &[&str], args: &[&str]) -> (Child, String, Str
         .args(args)
         .current_dir(dir)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(File::options().create(true).append(true).open(dir.join("log")).unwrap())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

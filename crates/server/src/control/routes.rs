@@ -9,12 +9,12 @@ use axum::{
 };
 use http::Response;
 use serde::{Serialize, de::DeserializeOwned};
-use sosik_core::{Error, Store, store::StoreError};
+use sosik_core::{ChannelName, Error, Grant, Pattern, Store, Verb, store::StoreError};
 use sosik_store::Disk;
 use sosik_wire::{Code, Problem};
 use tokio::time::timeout;
 
-use super::words::{Nothing, Status, Verified};
+use super::words::{Named, Nothing, Removed, Status, Trim, Verified};
 use crate::{
     measured::Measured,
     reply::{Reply, problem, text},
@@ -33,6 +33,9 @@ pub(super) fn router(operated: Operated) -> Router {
     Router::new()
         .route("/status", get(async move || reply(Ok(status(&asked)))))
         .route("/verify", order(&operated, verify))
+        .route("/trim", order(&operated, trim))
+        .route("/delete", order(&operated, delete))
+        .route("/forget", order(&operated, forget))
         .fallback(async || {
             problem(&Problem::new(Code::NotFound, "no such command; is the server of another version?"))
         })
@@ -94,6 +97,38 @@ fn status(operated: &Operated) -> Status {
 async fn verify(operated: Arc<Operated>, _: Nothing) -> Result<Verified, Problem> {
     let report = operated.disk.verify().await.map_err(stored)?;
     Ok(Verified::from(&report))
+}
+
+async fn trim(operated: Arc<Operated>, Trim { channel, cut }: Trim) -> Result<Removed, Problem> {
+    let (name, grant, now) = operated.manage(&channel)?;
+    let removed = operated.measured.hub.node.trim(&grant, &name, cut.into(), now).await;
+    Ok(Removed::of(channel, removed.map_err(|error| Problem::from(&error))?))
+}
+
+async fn delete(operated: Arc<Operated>, Named { channel }: Named) -> Result<Removed, Problem> {
+    let (name, grant, now) = operated.manage(&channel)?;
+    let removed = operated.measured.hub.node.delete(&grant, &name, now).await;
+    Ok(Removed::of(channel, removed.map_err(|error| Problem::from(&error))?))
+}
+
+async fn forget(operated: Arc<Operated>, Named { channel }: Named) -> Result<Removed, Problem> {
+    let (name, grant, now) = operated.manage(&channel)?;
+    let removed = operated.measured.hub.node.forget(&grant, &name, now).await;
+    Ok(Removed::of(channel, removed.map_err(|error| Problem::from(&error))?))
+}
+
+impl Operated {
+    /// A channel of a namespace that is declared, the right to manage it, and the time.
+    fn manage(&self, channel: &str) -> Result<(ChannelName, Grant, u64), Problem> {
+        let name = ChannelName::parse(channel).map_err(|error| Problem::from(&Error::from(error)))?;
+        let declared = self.measured.namespaces.iter().any(|(own, _)| **own == *name.namespace());
+        if !declared {
+            let detail = format!("no namespace {} is declared in the server's sosik.toml", name.namespace());
+            return Err(Problem::new(Code::NotFound, detail));
+        }
+        let rule = (Pattern::Channel(name.clone()), [Verb::Manage].into_iter().collect());
+        Ok((name, Grant::anonymous([rule]), self.measured.hub.clock.wall_ms()))
+    }
 }
 
 fn stored(error: StoreError) -> Problem {

@@ -145,6 +145,63 @@ impl fmt::Display for Mended {
     }
 }
 
+/// Which channel is meant.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Named {
+    pub(crate) channel: String,
+}
+
+/// Which of a channel's events go.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Trim {
+    pub(crate) channel: String,
+    pub(crate) cut: Cut,
+}
+
+/// Which of a channel's events go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cut {
+    /// All but the newest so many.
+    Keep(u64),
+    /// All with a number below.
+    Below(u64),
+}
+
+impl From<Cut> for sosik_core::Cut {
+    fn from(cut: Cut) -> Self {
+        match cut {
+            Cut::Keep(count) => Self::Keep(count),
+            Cut::Below(seq) => Self::Below(seq),
+        }
+    }
+}
+
+/// What was taken away of a channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// The channel.
+    pub channel: String,
+    /// How many events.
+    pub events: u64,
+    /// The number of the first event that is kept, or of the next one if none is.
+    pub next_seq: u64,
+}
+
+impl Removed {
+    pub(crate) fn of(channel: String, removed: sosik_core::Removed) -> Self {
+        Self { channel, events: removed.events, next_seq: removed.next_seq }
+    }
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { channel, events, next_seq } = self;
+        let events = if *events == 1 { "1 event".to_owned() } else { format!("{events} events") };
+        write!(f, "{channel}: {events} removed; it goes on with {next_seq}")
+    }
+}
+
 /// A number of bytes as people read it, `1.5 MiB`.
 pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
