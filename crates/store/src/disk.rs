@@ -30,6 +30,7 @@ mod writer;
 
 use std::{
     fmt,
+    iter::repeat_n,
     path::Path,
     sync::{
         Arc, OnceLock,
@@ -169,12 +170,12 @@ impl Store for Disk {
 
     fn channel(&self, channel: &ChannelName) -> Answer<'_, Result<Option<ChannelHead>, StoreError>> {
         let channel = channel.clone();
-        self.handle.readers.ask(move |seen| seen.view.head(&channel))
+        self.handle.records.ask(move |seen| seen.view.head(&channel))
     }
 
     fn namespace(&self, namespace: &str) -> Answer<'_, Result<NamespaceHead, StoreError>> {
         let namespace = namespace.to_owned();
-        self.handle.readers.ask(move |seen| seen.view.namespace(&namespace))
+        self.handle.records.ask(move |seen| seen.view.namespace(&namespace))
     }
 
     fn page(
@@ -185,7 +186,7 @@ impl Store for Disk {
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
         let channel = channel.clone();
-        self.handle.readers.ask(move |seen| seen.view.page(&channel, (after, up_to), limit, seen.head))
+        self.handle.pages.ask(move |seen| seen.view.page(&channel, (after, up_to), limit, seen.head))
     }
 
     fn before(
@@ -195,7 +196,7 @@ impl Store for Disk {
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
         let channel = channel.clone();
-        self.handle.readers.ask(move |seen| seen.view.before(&channel, before, limit, seen.head))
+        self.handle.pages.ask(move |seen| seen.view.before(&channel, before, limit, seen.head))
     }
 
     fn range(
@@ -205,7 +206,7 @@ impl Store for Disk {
         up_to: Position,
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
-        self.handle.readers.ask(move |seen| seen.view.range(&scope, (after, up_to), limit, seen.head))
+        self.handle.pages.ask(move |seen| seen.view.range(&scope, (after, up_to), limit, seen.head))
     }
 
     /// The mark is synced when it answers; the events are taken away afterwards, little by little.
@@ -256,7 +257,10 @@ impl fmt::Debug for Disk {
 struct Handle {
     shelf: Arc<Shelf>,
     jobs: Option<SyncSender<Job>>,
-    readers: Readers,
+    /// Reads that live delivery and opening wait for: records and news.
+    records: Readers,
+    /// Reads of those who catch up; however many wait, they stand in nobody else's way.
+    pages: Readers,
     threads: Vec<JoinHandle<()>>,
     /// What goes on beside, until its sender goes.
     beside: Vec<(SyncSender<()>, JoinHandle<()>)>,
@@ -283,12 +287,13 @@ impl Handle {
             failed: OnceLock::new(),
         });
         let (jobs, waiting) = mpsc::sync_channel(WRITES_QUEUED_MAX);
-        let (readers, reads) = Readers::new();
+        let ((records, for_records), (pages, for_pages)) = (Readers::new(), Readers::new());
         let writer = Writer { tail, batches, removals, stuck: None };
         let mut handle = Self {
             shelf: shelf.clone(),
             jobs: Some(jobs),
-            readers,
+            records,
+            pages,
             threads: Vec::new(),
             beside: Vec::new(),
             renewed,
@@ -297,7 +302,8 @@ impl Handle {
         let own = shelf.clone();
         let name = |what: &str| thread::Builder::new().name(format!("sosik-{what}"));
         handle.threads.push(name("write").spawn(move || writer.run(&own, &waiting))?);
-        for _ in 0..READERS {
+        let reads = [(for_records, RECORD_READERS), (for_pages, PAGE_READERS)];
+        for reads in reads.iter().flat_map(|(reads, count)| repeat_n(reads, *count)) {
             let (own, reads) = (shelf.clone(), reads.clone());
             handle.threads.push(name("read").spawn(move || readers::run(&own, &reads))?);
         }
@@ -318,7 +324,8 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.jobs = None;
-        self.readers = Readers::new().0;
+        self.records = Readers::new().0;
+        self.pages = Readers::new().0;
         for thread in self.threads.drain(..) {
             // A thread catches the panics of its work; there is nothing to do about another.
             let _ = thread.join();
@@ -345,5 +352,7 @@ const REMOVED_AT_ONCE_MAX: usize = 1_000;
 pub const RECENT_EVENTS_MAX: usize = 8_192;
 /// Bytes of the newest events held for followers: 8 MiB.
 pub const RECENT_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Threads that read.
-const READERS: usize = 4;
+/// Threads that read records and news.
+const RECORD_READERS: usize = 2;
+/// Threads that read pages.
+const PAGE_READERS: usize = 4;

@@ -68,7 +68,7 @@ impl Follower {
 
     fn read(&self) -> oneshot::Receiver<Result<Page, StoreError>> {
         let after = self.head;
-        self.handle.readers.begin(move |seen| seen.view.all((after, seen.head), NEWS_PAGE))
+        self.handle.records.begin(move |seen| seen.view.all((after, seen.head), NEWS_PAGE))
     }
 
     async fn told(&mut self) -> Followed {

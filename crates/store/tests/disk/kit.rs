@@ -10,42 +10,9 @@ use sosik_core::{
     cursor::{Epoch, Position},
     store::{Batch, Entry, Page, Place, Placed, Store},
 };
-use sosik_store::{
-    Disk,
-    disk::{DiskOptions, OpenError},
-};
+use sosik_store::{Disk, disk::DiskOptions};
+pub(crate) use sosik_testkit::Scratch;
 use sosik_testkit::store_suite::{ALL, channel, entry};
-
-/// A directory that goes with its owner.
-#[derive(Debug)]
-pub(crate) struct Scratch(PathBuf);
-
-impl Scratch {
-    /// A path at which nothing is yet.
-    pub(crate) fn new() -> Self {
-        let name = format!("sosik-disk-{}-{:016x}", std::process::id(), fastrand::u64(..));
-        Self(env::temp_dir().join(name))
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Opens the log in it; a new one has a random epoch.
-    pub(crate) fn open(&self) -> Disk {
-        self.try_open().unwrap()
-    }
-
-    pub(crate) fn try_open(&self) -> Result<Disk, OpenError> {
-        Disk::open(&self.0, options())
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// As in production, with a random epoch.
 pub(crate) fn options() -> DiskOptions {
