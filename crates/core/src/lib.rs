@@ -22,6 +22,7 @@ pub mod limits;
 mod log;
 mod member;
 pub mod name;
+mod newest;
 mod node;
 pub mod once;
 mod operations;

@@ -17,6 +17,7 @@ use crate::{
     event::Event,
     herald::WatchId,
     name::ChannelName,
+    newest::Newest,
     reads::Reads,
     record,
     removal::Removals,
@@ -33,6 +34,7 @@ pub(crate) struct Life {
     pub(crate) level: Level,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) reads: Reads,
+    pub(crate) newest: Newest,
     pub(crate) removals: Removals,
     spaces: HashMap<Box<str>, Arc<Space>>,
     channels: Mutex<HashMap<ChannelName, Arc<Channel>>>,
@@ -68,6 +70,7 @@ impl Life {
             level: opened.level,
             store,
             reads: Reads::default(),
+            newest: Newest::default(),
             removals: Removals::default(),
             spaces: own
                 .map(|options| (options.name.clone(), Arc::new(Space::new(options.clone()))))
@@ -333,6 +336,7 @@ impl Life {
     /// nobody, so that asking for names costs nothing for long.
     pub(crate) fn tidy(&self, now: u64) {
         self.reads.tidy();
+        self.newest.tidy();
         let mut channels = self.channels.lock();
         channels.values().filter(|channel| channel.signal).for_each(|channel| channel.expire(now));
         channels.retain(|_, channel| Arc::strong_count(channel) > 1 || channel.head().is_some());

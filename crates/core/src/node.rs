@@ -172,7 +172,7 @@ impl Node {
         let told = match start {
             Start::After(cursor) => cursor.part(life.log).unwrap_or_else(|| part(start::now(&members))),
             Start::Now => part(start::now(&members)),
-            Start::Last(count) => part(start::last(&life, &mut members, *count).await?),
+            Start::Last(count) => part(start::last(&life, &self.page_reads, &mut members, *count).await?),
             Start::Beginning if members.iter().all(Member::is_signal) => part(start::now(&members)),
             Start::Beginning => {
                 start::skip_signals(&mut members);

@@ -1,15 +1,16 @@
 //! Where reading begins: `now`, `start`, `last=N` and cursors (rules 1 and 7).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
+
+use tokio::sync::Semaphore;
 
 use crate::{
     channel::Channel,
     cursor::{Cursor, Position},
     error::Error,
     life::Life,
-    limits::{LAST_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX},
+    limits::LAST_MAX,
     member::{Kind, Member},
-    store::PageLimit,
 };
 
 /// Where a reader wants to begin.
@@ -65,7 +66,12 @@ fn now_of(member: &Member) -> Position {
 }
 
 /// Sets the floors for `last = count` and answers where the feed starts: at the lowest of them. Signals are skipped.
-pub(crate) async fn last(life: &Life, members: &mut [Member], count: u64) -> Result<Position, Error> {
+pub(crate) async fn last(
+    life: &Life,
+    permits: &Semaphore,
+    members: &mut [Member],
+    count: u64,
+) -> Result<Position, Error> {
     let mut lowest = None;
     for member in members.iter_mut() {
         // Before the store is asked: what is forgotten meanwhile was asked for.
@@ -74,9 +80,9 @@ pub(crate) async fn last(life: &Life, members: &mut [Member], count: u64) -> Res
         let floor = match &member.kind {
             _ if member.is_signal() => None,
             Kind::Channel(channel) => {
-                Some(last_of_channel(life, channel, count, member.space.forgotten_to()).await?)
+                Some(last_of_channel(life, permits, channel, count, member.space.forgotten_to()).await?)
             }
-            Kind::Prefix { .. } => Some(last_of_prefix(life, member, count).await?),
+            Kind::Prefix { .. } => Some(last_of_prefix(life, permits, member, count).await?),
         };
         member.floor = floor.unwrap_or_else(|| now_of(member));
         lowest = lowest.into_iter().chain(floor).min();
@@ -94,12 +100,13 @@ pub(crate) fn skip_signals(members: &mut [Member]) {
 /// `prev` of the N-th last event, or `trimmed_to` when fewer are left.
 async fn last_of_channel(
     life: &Life,
+    permits: &Semaphore,
     channel: &Channel,
     count: u64,
     forgotten_to: Position,
 ) -> Result<Position, Error> {
     let Some(head) = channel.head() else { return Ok(forgotten_to) };
-    let newest = newest(life, channel, count).await?;
+    let newest = newest(life, permits, channel, count).await?;
     if count == 0 {
         return Ok(head.position.max(head.trimmed_to));
     }
@@ -110,7 +117,12 @@ async fn last_of_channel(
 
 /// N counts over the whole prefix: the floor is the event before the N newest, and channels that were trimmed above it
 /// have a floor of their own, so that no gap is told for what was not asked.
-async fn last_of_prefix(life: &Life, member: &mut Member, count: u64) -> Result<Position, Error> {
+async fn last_of_prefix(
+    life: &Life,
+    permits: &Semaphore,
+    member: &mut Member,
+    count: u64,
+) -> Result<Position, Error> {
     let Kind::Prefix { prefix, floors, .. } = &mut member.kind else { return Ok(Position::START) };
     let channels: Vec<_> = {
         let index = member.space.index();
@@ -124,11 +136,11 @@ async fn last_of_prefix(life: &Life, member: &mut Member, count: u64) -> Result<
         if full && newest_of_all.first().is_some_and(|lowest| last < *lowest) {
             break;
         }
-        let own = newest(life, &channel, count + 1).await?;
+        let own = newest(life, permits, &channel, count + 1).await?;
         if let Some(&(_, prev)) = own.last().filter(|_| own.len() as u64 <= count) {
             firsts.push((prev, channel));
         }
-        newest_of_all.extend(own.into_iter().map(|(position, _)| position));
+        newest_of_all.extend(own.iter().map(|(position, _)| *position));
         while newest_of_all.len() as u64 > count + 1 {
             newest_of_all.pop_first();
         }
@@ -148,21 +160,15 @@ async fn last_of_prefix(life: &Life, member: &mut Member, count: u64) -> Result<
 }
 
 /// Positions and `prev` of the newest kept events, newest first, from memory or from the store.
-async fn newest(life: &Life, channel: &Channel, count: u64) -> Result<Vec<(Position, Position)>, Error> {
+async fn newest(
+    life: &Life,
+    permits: &Semaphore,
+    channel: &Channel,
+    count: u64,
+) -> Result<Arc<[(Position, Position)]>, Error> {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
-    if let Some(newest) = channel.newest(count) {
-        return Ok(newest);
+    match channel.newest(count) {
+        Some(newest) => Ok(newest.into()),
+        None => Ok(life.newest.read(life, permits, channel, count).await?),
     }
-    let mut newest = Vec::new();
-    let mut before = Position::END;
-    while newest.len() < count {
-        let limit = PageLimit { events: PAGE_EVENTS_MAX.min(count - newest.len()), bytes: PAGE_BYTES_MAX };
-        let page = life.store.before(&channel.name, before, limit).await?;
-        let Some(oldest) = page.events.last() else { break };
-        before = oldest.position;
-        newest.extend(page.events.iter().map(|event| (event.position, event.prev)));
-    }
-    // Less may have been left than is marked as gone so far.
-    life.removals.settled(|own, _| *own == channel.name).await;
-    Ok(newest)
 }

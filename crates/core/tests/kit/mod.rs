@@ -194,7 +194,7 @@ pub struct Recorded {
     pub batches: Arc<Mutex<Vec<usize>>>,
     /// The highest head that a follower was told.
     pub told: Arc<Mutex<Position>>,
-    /// Done to the next page of a namespace: what a store may answer that is trimmed while it reads.
+    /// Done to the next page: what a store may answer that is trimmed while it reads.
     pub edit: Arc<Mutex<Option<Edit>>>,
     /// Trims wait for whoever holds it.
     pub trimming: Arc<tokio::sync::Mutex<()>>,
@@ -256,6 +256,9 @@ impl Recorded {
         let damaged = self.damaged.lock().unwrap();
         let lost = page.events.iter_mut().filter(|event| damaged.contains(&event.position));
         lost.for_each(|event| event.body.clear());
+        if let Some(edit) = self.edit.lock().unwrap().take() {
+            edit(&mut page);
+        }
         Ok(page)
     }
 
@@ -346,13 +349,7 @@ impl Store for Recorded {
         up_to: Position,
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
-        Box::pin(async move {
-            let mut page = self.read(self.inner.range(scope, after, up_to, limit)).await?;
-            if let Some(edit) = self.edit.lock().unwrap().take() {
-                edit(&mut page);
-            }
-            Ok(page)
-        })
+        Box::pin(async move { self.read(self.inner.range(scope, after, up_to, limit)).await })
     }
 
     fn trim(&self, channel: &ChannelName, to: Position) -> Answer<'_, Result<(), StoreError>> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sosik_core::{Cursor, GapReason, Position, Side};
+use sosik_core::{GapReason, Side, store};
 
 use super::*;
 
@@ -122,9 +122,8 @@ async fn history_says_what_cannot_be_read_and_goes_on() {
     }
 }
 
-// Mutant: what was trimmed while the page was read served with it -> fails.
 #[tokio::test]
-async fn a_hole_in_a_page_of_history_is_a_gap() {
+async fn history_tells_what_was_trimmed() {
     let (rig, all) = eight(&[]).await;
     let log = rig.running.node.log(LogId::Memory);
     log.trim(&channel("room:a"), all[2].position, 3).await.unwrap();
@@ -135,4 +134,35 @@ async fn a_hole_in_a_page_of_history_is_a_gap() {
     log.trim(&channel("room:a"), all[6].position, 5).await.unwrap();
     assert_eq!(walk(&rig, 2, true).await, ["!7"]);
     assert_eq!(walk(&rig, 2, false).await, ["!7"]);
+}
+
+// Mutants, each planted and seen to fail: what a page says of the event before not looked at, in each direction; events
+// at or below the mark that came with them served.
+#[tokio::test]
+async fn a_page_of_history_that_was_trimmed_while_it_was_read_has_its_gap() {
+    let without_the_third = |page: &mut store::Page| {
+        page.events.retain(|event| event.position != Position::new(5));
+    };
+    let marked_late = |page: &mut store::Page| {
+        (page.trimmed_to, page.first_seq) = (Position::new(3), 3);
+    };
+    let (rig, _) = eight(&[]).await;
+    let (grant, name) = (grant(SPACES), channel("room:a"));
+    let start = Cursor::new([Part { log: LogId::Memory, epoch: Epoch::new(2), position: Position::START }]);
+    for side in [Side::After(start), Side::Before(None)] {
+        let up = side != Side::Before(None);
+        *rig.stores[1].edit.lock().unwrap() = Some(without_the_third);
+        let page = rig.running.node.history(&grant, &name, side.clone(), 9, 1).await.unwrap();
+        let positions: Vec<_> = page.events.iter().map(|event| event.position.number()).collect();
+        let gap = page.gap.map(|gap| (gap.part.position.number(), gap.next_seq));
+        match up {
+            true => assert_eq!((positions, gap), (vec![1, 3], None), "the next page begins with it"),
+            false => assert_eq!((positions, gap), (vec![7], Some((5, Some(4))))),
+        }
+        assert!(page.more);
+        *rig.stores[1].edit.lock().unwrap() = Some(marked_late);
+        let page = rig.running.node.history(&grant, &name, side, 9, 1).await.unwrap();
+        let positions: Vec<_> = page.events.iter().map(|event| event.position.number()).collect();
+        assert_eq!((positions, page.gap.unwrap().part.position), (vec![5, 7], Position::new(3)));
+    }
 }

@@ -43,6 +43,31 @@ async fn a_crowd_that_comes_back_after_a_restart_reads_a_handful_of_pages() {
     }
 }
 
+// Mutants: an answer not kept -> a read for each; kept whatever has happened since -> the last events of yesterday.
+#[tokio::test]
+async fn a_crowd_that_asks_for_the_last_events_reads_them_once() {
+    let mut rig = Rig::dawdling().await;
+    let all = rig.publish(&["room:a"; 100]).await;
+    rig.restart().await;
+    rig.reads();
+    let mut readers = JoinSet::new();
+    for _ in 0..200 {
+        let node = rig.running.node.clone();
+        readers.spawn(async move {
+            node.read(grant(SPACES), &patterns(&["room:a"]), Start::Last(10), 1).await.unwrap()
+        });
+    }
+    for mut reader in readers.join_all().await {
+        let (events, gaps) = drain(&mut reader).await;
+        assert_eq!((events.len(), gaps, events[0].position), (10, 0, all[90].position));
+    }
+    let reads = rig.reads();
+    assert!(reads <= 3, "{reads} reads");
+    let more = rig.publish(&["room:a"; 2]).await;
+    let (events, _) = drain(&mut rig.read(&["room:a"], Start::Last(10)).await).await;
+    assert_eq!((events.len(), events[9].position), (10, more[1].position));
+}
+
 // Mutant: each reader decodes for itself -> as many encodings as readers.
 #[tokio::test]
 async fn events_that_are_read_back_are_decoded_once_for_all() {
