@@ -71,6 +71,23 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
+// Mutant: the plan and the bytes looked at in any order -> some echo comes through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_after_a_plan_was_set_is_under_it() {
+    let echo = Echo::start().await;
+    let cut = Cut { direction: Direction::Up, after_bytes: 0..=0, kind: CutKind::Rst };
+    for seed in 0..300 {
+        let proxy = FaultProxy::start(echo.addr, seed).await.unwrap();
+        let mut socket = TcpStream::connect(proxy.addr()).await.unwrap();
+        socket.write_all(b"a").await.unwrap();
+        within(socket.read_exact(&mut [0])).await.unwrap();
+        proxy.faults().set(FaultPlan { cut: Some(cut.clone()), ..FaultPlan::default() });
+        socket.write_all(b"b").await.unwrap();
+        let came = within(socket.read(&mut [0])).await;
+        assert!(!matches!(came, Ok(1)), "seed {seed}");
+    }
+}
+
 // Mutant: a late fault given only the first slice of a piece -> fails.
 // Mutant: passing the client's end on before what is queued -> fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// All that is known of one run: what was published, and what each reader was sent.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// Publishes that were answered `ok`. A retried publish may stand here twice if both answers agree.
+    /// Publishes that were answered `ok`. A publish sent again may stand here once for each answer: two that name another
+    /// `seq` of one epoch are a publish stored twice.
     pub acked: Vec<Acked>,
     /// Publishes that may or may not have been stored: no answer came. Each explains one event at most.
     pub uncertain: Vec<Uncertain>,

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 
-use super::history::{Event, History, NamespaceKind};
+use super::history::{Acked, Event, History, NamespaceKind};
 use super::notes::{Key, Notes};
 use super::set::matches;
 use super::violation::Kind;
@@ -11,7 +11,7 @@ pub(super) struct Publishes<'a> {
     history: &'a History,
     acked: BTreeMap<Key, BTreeMap<u64, Stored<'a>>>,
     epochs: BTreeMap<&'a str, Vec<&'a str>>,
-    bodies: HashMap<(&'a str, &'a [u8]), u64>,
+    bodies: HashMap<(&'a str, &'a [u8]), &'a Acked>,
     uncertain: HashMap<(&'a str, &'a [u8]), u64>,
     uncertain_in: BTreeMap<&'a str, u64>,
     explained: HashMap<(String, u64), BTreeMap<String, Vec<u8>>>,
@@ -43,7 +43,15 @@ impl<'a> Publishes<'a> {
                 let what = format!("seq {} of epoch {} was acknowledged for two events", ack.seq, ack.epoch);
                 notes.report(Kind::AckConflict, &ack.channel, what);
             }
-            this.bodies.insert((&ack.channel, &ack.body), ack.seq);
+            // In another epoch it may be there anew: the one it was stored in may have ended without it.
+            if let Some(before) = this.bodies.insert((&ack.channel, &ack.body), ack)
+                && before.epoch == ack.epoch
+                && before.seq != ack.seq
+            {
+                let what =
+                    format!("acknowledged as seq {} and {} of epoch {}", before.seq, ack.seq, ack.epoch);
+                notes.report(Kind::StoredTwice, &ack.channel, what);
+            }
             let epochs = this.epochs.entry(&ack.channel).or_default();
             if !epochs.contains(&ack.epoch.as_str()) {
                 epochs.push(&ack.epoch);
@@ -139,8 +147,8 @@ impl<'a> Publishes<'a> {
         let publish = (event.channel.as_str(), event.body.as_slice());
         match (self.uncertain.get_mut(&publish), self.bodies.get(&publish)) {
             (Some(left), _) if *left > 0 => *left -= 1,
-            (_, Some(seq)) => {
-                let text = format!("its body was acknowledged as {seq}");
+            (_, Some(ack)) => {
+                let text = format!("its body was acknowledged as {}", ack.seq);
                 notes.report(Kind::StoredTwice, &event.channel, what(&text));
             }
             (Some(_), None) => {

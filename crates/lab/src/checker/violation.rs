@@ -53,7 +53,7 @@ pub enum Kind {
     WrongBody,
     /// An event came that nobody published.
     Invented,
-    /// A publish is in the log twice: its body came under a second `seq` (promise *no duplicate*).
+    /// A publish is in the log twice: its body came, or was acknowledged, under a second `seq` (promise *no duplicate*).
     StoredTwice,
     /// One (epoch, channel, `seq`) was acknowledged for two bodies, or at two positions (rule 5).
     AckConflict,

@@ -83,7 +83,8 @@ impl Faults {
         }
     }
 
-    /// Switches to this plan: for connections accepted from now on wholly, for running ones as each fault says.
+    /// Switches to this plan: for connections accepted from now on wholly, for running ones as each fault says. Bytes that
+    /// reach the proxy after this are under it.
     pub fn set(&self, plan: FaultPlan) {
         self.shared.plan.send_replace(plan);
     }

@@ -85,6 +85,12 @@ impl Line {
             }
             let next = self.queue.front().map(|(due, _)| *due);
             tokio::select! {
+                // First: what is sent after a plan was set is under that plan.
+                biased;
+                changed = self.plan.changed(), if switched => {
+                    switched = changed.is_ok();
+                    self.set_plan();
+                }
                 read = from.read(&mut buffer), if reading && self.queued < QUEUE_BYTES_MAX => {
                     let what = match read {
                         Ok(0) => What::End,
@@ -94,10 +100,6 @@ impl Line {
                     reading = matches!(what, What::Bytes(_));
                     let pieces = through(&mut self.early, vec![Piece::new(what)]);
                     self.enqueue(pieces);
-                }
-                changed = self.plan.changed(), if switched => {
-                    switched = changed.is_ok();
-                    self.set_plan();
                 }
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
             }

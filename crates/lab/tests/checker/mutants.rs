@@ -73,6 +73,7 @@ const MUTANTS: &[Mutant] = mutants! {
     resume_from_a_cursor_never_handed_out => ForeignCursor;
     skip_events_under_cover_of_a_newer_cursor => Hole | Lost;
     acknowledge_one_seq_for_two_bodies => AckConflict;
+    acknowledge_a_publish_sent_again_as_another => StoredTwice;
     acknowledge_one_position_twice => AckPosition;
     acknowledge_positions_that_fall => AckPosition;
     observe_on_a_closed_connection => NotOpen;

@@ -36,6 +36,17 @@ pub(super) fn acknowledge_one_seq_for_two_bodies(history: &mut History, rng: &mu
     Some(())
 }
 
+pub(super) fn acknowledge_a_publish_sent_again_as_another(
+    history: &mut History,
+    rng: &mut Rng,
+) -> Option<()> {
+    // No reader was given the second one.
+    let again = rng.choice(&history.acked)?.clone();
+    let last = history.acked.iter().filter(|ack| ack.channel == again.channel).map(|ack| ack.seq).max()?;
+    history.acked.push(Acked { seq: last + 1, position: None, ..again });
+    Some(())
+}
+
 pub(super) fn acknowledge_one_position_twice(history: &mut History, rng: &mut Rng) -> Option<()> {
     let (a, b) = two_of_a_channel(history, rng)?;
     history.acked[b].position = history.acked[a].position;
