@@ -2,17 +2,20 @@
 
 use std::{
     env, fs,
+    future::poll_fn,
     io::Write,
     path::Path,
+    pin::{Pin, pin},
     process::{Command, Stdio},
+    task::Poll,
 };
 
 use sosik_core::{
     cursor::Position,
-    store::{AppendError, Batch, Place, Store, StoreError},
+    store::{AppendError, Batch, Place, Scope, Store, StoreError},
 };
-use sosik_store::Disk;
-use sosik_testkit::store_suite::{Listener, block_on, channel, entry};
+use sosik_store::{Disk, disk::WRITES_QUEUED_MAX};
+use sosik_testkit::store_suite::{ALL, Listener, block_on, channel, entry};
 
 use crate::kit::{Scratch, append, child, child_directory, next, options, whole};
 
@@ -111,6 +114,100 @@ fn appends_until_a_sync_fails() {
     });
 }
 
+// Mutants: the state locked across a commit; the engine locked for writing across a commit; a mark's sync waited for by who
+// reads the tables -> a read comes after the sync; the queue of writes without a bound -> nobody is refused.
+#[test]
+fn a_slow_sync_holds_up_writes_alone_and_not_without_bound() {
+    let scratch = Scratch::new();
+    block_on(async {
+        let store = scratch.open();
+        for id in 0..SYNCED as u128 {
+            append(&store, id, "room:a").await;
+        }
+    });
+    let inject = format!("inject=fdatasync:delay_enter={SLOW_US}");
+    let (said, _) = traced(&scratch, "sync::reads_while_syncs_are_slow", &["-e", &inject]);
+    assert!(said.contains("as it should be"), "{said}");
+}
+
+/// Not a test of its own: a child of the one above.
+#[test]
+fn reads_while_syncs_are_slow() {
+    let Some(directory) = child_directory() else { return };
+    block_on(async {
+        let store = open(&directory);
+        let last = store.given().unwrap();
+        let late = Batch::new(100, vec![next(&store, "room:a", last, "late", true).await]);
+        let mut append = pin!(store.append(late));
+        assert!(is_pending(&mut append).await);
+        read_everything(&store, last).await;
+        assert!(is_pending(&mut append).await, "a read has waited for the sync of an append");
+        let placed = append.await.unwrap().placed[0];
+
+        let (room, to) = (channel("room:a"), whole(&store, "room:a").await.events[0].position);
+        let mut trim = pin!(store.trim(&room, to));
+        assert!(is_pending(&mut trim).await);
+        read_everything(&store, placed.position).await;
+        assert!(is_pending(&mut trim).await, "a read has waited for the sync of a mark");
+        trim.await.unwrap();
+
+        let first = Place::First { prev: Position::START };
+        let mut appends: Vec<_> = (0..WRITES_QUEUED_MAX + REFUSED)
+            .map(|at| {
+                Batch::new(1_000 + at as u128, vec![entry(&channel(&format!("many:{at}")), first, "", true)])
+            })
+            .map(|batch| store.append(batch))
+            .collect();
+        let (mut waiting, mut refused) = (Vec::new(), 0);
+        for mut append in appends.drain(..) {
+            match poll_once(&mut append).await {
+                None => waiting.push(append),
+                Some(Err(AppendError::Unavailable)) => refused += 1,
+                Some(other) => panic!("{other:?}"),
+            }
+            if waiting.len() == 1 {
+                // Time for the first one to come to its sync.
+                read_everything(&store, placed.position).await;
+            }
+        }
+        assert!((1..=REFUSED).contains(&refused), "{refused} were refused");
+        for append in waiting {
+            append.await.unwrap();
+        }
+        say("as it should be");
+    });
+}
+
+/// All kinds of reads, and a follower that finds what it is told in the tables.
+async fn read_everything(store: &Disk, last: Position) {
+    let mut listener = Listener::new(store, Position::START, Default::default());
+    listener.until(last).await;
+    for _ in 0..20 {
+        let room = channel("room:a");
+        assert!(store.channel(&room).await.unwrap().is_some());
+        assert!(!whole(store, "room:a").await.events.is_empty());
+        assert!(!store.before(&room, Position::END, ALL).await.unwrap().events.is_empty());
+        assert!(
+            !store.range(Scope::All, Position::START, Position::END, ALL).await.unwrap().events.is_empty()
+        );
+        assert_eq!(store.namespace("room").await.unwrap().channels.len(), 1);
+        assert_eq!(Store::open(store).await.unwrap().head, last);
+        assert!(!store.figures().failed);
+    }
+}
+
+async fn is_pending<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
+    poll_once(future).await.is_none()
+}
+
+async fn poll_once<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
+    poll_fn(|context| match Pin::new(&mut *future).poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
 fn open(directory: &Path) -> Disk {
     Disk::open(directory, options()).unwrap()
 }
@@ -122,3 +219,6 @@ fn say(line: &str) {
 
 const APPENDS: usize = 30;
 const SYNCED: usize = 4;
+/// What a slow sync takes, in microseconds: far more than the reads that are made meanwhile.
+const SLOW_US: u32 = 1_500_000;
+const REFUSED: usize = 50;
