@@ -1,7 +1,9 @@
 //! The engine that keeps a log on the disk of one machine. What it acknowledges was synced before.
 
+mod backup;
 mod check;
 mod commits;
+mod copy;
 mod directory;
 mod follower;
 mod journal;
@@ -52,7 +54,9 @@ use sosik_core::{
 use tokio::sync::{oneshot, watch};
 
 pub use self::{
+    backup::{Kept, restore},
     commits::COMMITS_HELD_MAX,
+    copy::{Copied, CopyError},
     directory::{OpenError, is_log},
     options::{DiskOptions, RESERVE_BYTES},
     repair::repair,
@@ -120,6 +124,19 @@ impl Disk {
     /// Reads all of it once, at full speed, while it goes on. Takes as long as reading its files.
     pub async fn verify(&self) -> Result<Report, StoreError> {
         Ok(Report::default())
+    }
+
+    /// Writes what the log is at this moment into `to`, which must be missing or empty, while it goes on; `told` hears how
+    /// far it has come. Every row is held against its checksum. A log is made of it by [`restore`].
+    ///
+    /// Takes as long as reading its files; dropping the future ends it. What it has begun and not finished is no backup, and
+    /// is thrown away by the next one. Until it ends, what is trimmed keeps its place on the disk. Errors: [`CopyError`].
+    pub async fn backup(
+        &self,
+        to: &Path,
+        told: impl FnMut(Copied) + Send + 'static,
+    ) -> Result<Kept, CopyError> {
+        backup::on_a_thread(self.handle.clone(), to, told).await
     }
 
     async fn write<T>(

@@ -74,6 +74,12 @@ impl Commits {
         self.0.lock().hole.clone()
     }
 
+    /// Goes on behind commit `number` of the log that these tables are a copy of.
+    pub(super) fn go_on(&self, number: u64) {
+        let mut numbers = self.0.lock();
+        (numbers.found, numbers.flushed, numbers.asked) = (number, number, number);
+    }
+
     /// The number of the last commit found at the start.
     pub(super) fn found(&self) -> u64 {
         self.0.lock().found

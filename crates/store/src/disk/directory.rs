@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::CopyError;
+
 /// Why a log could not be opened. The text says what to do next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -27,6 +29,9 @@ pub enum OpenError {
         /// What its marker says.
         found: String,
     },
+    /// It holds a backup, finished or not: a log is made of it, it is none.
+    #[error("{0} holds a backup; `sosik restore` makes a log of it in another directory")]
+    Backup(PathBuf),
     /// Nothing can be written there.
     #[error("{0} cannot be written; give this user the right to, or mount it writable")]
     ReadOnly(PathBuf),
@@ -81,6 +86,66 @@ pub(super) struct Directory {
 impl Directory {
     /// Makes the directory if it is missing, and locks it.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        let (own, marker) = Self::lock(path)?;
+        let is_new = match marker.as_deref() {
+            Some(BEGUN) | None => true,
+            Some(FINISHED) => false,
+            Some(other) if other.starts_with(BACKUP_OF_ANY_FORMAT) => {
+                return Err(OpenError::Backup(path.into()));
+            }
+            Some(other) => return Err(of_another_format(path, other)),
+        };
+        if is_new {
+            own.begin(BEGUN)?;
+        }
+        Ok(Self { is_new, ..own })
+    }
+
+    /// A directory for a backup: nothing may be there but what a backup has left that did not come to its end.
+    pub(super) fn begin_backup(path: &Path) -> Result<Self, CopyError> {
+        Self::begin_in_nothing(path, BACKUP_BEGUN)
+    }
+
+    /// As [`Directory::begin_backup`], for a log that is made of one.
+    pub(super) fn begin_restored(path: &Path) -> Result<Self, CopyError> {
+        Self::begin_in_nothing(path, BEGUN)
+    }
+
+    fn begin_in_nothing(path: &Path, begun: &str) -> Result<Self, CopyError> {
+        match Self::lock(path) {
+            Ok((own, marker)) if marker.as_deref().is_none_or(|marker| marker == begun) => {
+                own.begin(begun)?;
+                Ok(own)
+            }
+            Ok(_) | Err(OpenError::Foreign(_)) => Err(CopyError::NotEmpty(path.into())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A backup that has come to its end, and how many rows it has.
+    pub(super) fn open_backup(path: &Path) -> Result<(Self, u64), CopyError> {
+        if marker(path).is_ok_and(|marker| marker.is_none()) {
+            // Nothing is made in a directory that is only read.
+            return Err(CopyError::NotABackup(path.into()));
+        }
+        match Self::lock(path) {
+            Ok((own, Some(marker))) if marker == BACKUP => {
+                let text = fs::read_to_string(path.join(MARKER)).map_err(|source| refused(path, source))?;
+                let rows = text.lines().nth(1).and_then(|rows| rows.parse().ok());
+                let rows = rows.ok_or_else(|| CopyError::Unfinished(path.into()))?;
+                Ok((Self { is_new: false, ..own }, rows))
+            }
+            Ok((_, Some(marker))) if marker == BACKUP_BEGUN => Err(CopyError::Unfinished(path.into())),
+            Ok((_, Some(marker))) if marker.starts_with(BACKUP_OF_ANY_FORMAT) => {
+                Err(of_another_format(path, &marker).into())
+            }
+            Ok(_) | Err(OpenError::Foreign(_)) => Err(CopyError::NotABackup(path.into())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes the directory if it is missing, locks it, and answers what its marker says.
+    fn lock(path: &Path) -> Result<(Self, Option<String>), OpenError> {
         let at = |source| refused(path, source);
         if !path.try_exists().map_err(at)? {
             DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at)?;
@@ -100,19 +165,7 @@ impl Directory {
             Err(TryLockError::Error(source)) => return Err(refused(path, source)),
         }
         // Read under the lock: before it, another process may have been about to write it.
-        let is_new = match marker(path)?.as_deref() {
-            Some(BEGUN) | None => true,
-            Some(FINISHED) => false,
-            Some(other) => {
-                let found = other.rsplit(' ').next().unwrap_or_default().to_owned();
-                return Err(OpenError::Format { path: path.into(), found });
-            }
-        };
-        let own = Self { path: path.into(), is_new, _lock: lock };
-        if is_new {
-            own.begin()?;
-        }
-        Ok(own)
+        Ok((Self { path: path.into(), is_new: true, _lock: lock }, marker(path)?))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -129,9 +182,14 @@ impl Directory {
         self.mark(FINISHED)
     }
 
+    /// Says that the backup is complete, of so many rows, and may be restored.
+    pub(super) fn finish_backup(&self, rows: u64) -> Result<(), OpenError> {
+        self.mark(&format!("{BACKUP}\n{rows}"))
+    }
+
     /// Leaves nothing of an earlier try that did not come to its end.
-    fn begin(&self) -> Result<(), OpenError> {
-        self.mark(BEGUN)?;
+    fn begin(&self, begun: &str) -> Result<(), OpenError> {
+        self.mark(begun)?;
         let tables = self.tables();
         let at = |source| refused(&tables, source);
         if tables.try_exists().map_err(at)? {
@@ -151,13 +209,18 @@ impl Directory {
     }
 }
 
+fn of_another_format(path: &Path, marker: &str) -> OpenError {
+    let found = marker.rsplit(' ').next().unwrap_or_default().to_owned();
+    OpenError::Format { path: path.into(), found }
+}
+
 /// The first line of the marker; `None` if there is none.
 fn marker(path: &Path) -> Result<Option<String>, OpenError> {
     match fs::read(path.join(MARKER)) {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes);
             let line = text.lines().next().unwrap_or_default();
-            let ours = line.starts_with(OURS);
+            let ours = line.starts_with(OURS) || line.starts_with(BACKUP_OF_ANY_FORMAT);
             ours.then(|| Some(line.to_owned())).ok_or_else(|| OpenError::Foreign(path.into()))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -198,6 +261,9 @@ pub(super) const FORMAT: u64 = 1;
 const OURS: &str = "sosik log";
 const BEGUN: &str = "sosik log begun, format 1";
 const FINISHED: &str = "sosik log, format 1";
+const BACKUP_OF_ANY_FORMAT: &str = "sosik backup";
+const BACKUP_BEGUN: &str = "sosik backup begun, format 1";
+const BACKUP: &str = "sosik backup, format 1";
 const MARKER: &str = "format";
 const MARKER_NEW: &str = "format.new";
 const LOCK: &str = "lock";

@@ -93,6 +93,17 @@ impl Tables {
         Ok(())
     }
 
+    /// Syncs what was written without.
+    pub(super) fn sync(&self) -> Result<(), WriteError> {
+        self.database.persist(PersistMode::SyncAll).map_err(|error| WriteError::new(error, || Ok(true)))
+    }
+
+    /// Writes `batch` without a sync, into tables that nobody relies on yet.
+    pub(super) fn commit_unsynced(&self, batch: OwnedWriteBatch) -> Result<(), WriteError> {
+        let done = batch.durability(Some(PersistMode::Buffer)).commit();
+        done.map_err(|error| WriteError::new(error, || Ok(false)))
+    }
+
     /// This moment, to look at the tables as they are now.
     pub(super) fn moment(&self) -> Snapshot {
         self.database.snapshot()
@@ -156,6 +167,16 @@ impl View<'_> {
     /// All rows of the log in `table`.
     pub(super) fn all_rows(&self, table: &Keyspace) -> impl DoubleEndedIterator<Item = Guard> + use<> {
         self.snapshot.range::<&[u8], _>(table, ..COMMIT.as_slice())
+    }
+
+    /// The rows of the log in `table` behind the key `after`, or all of them.
+    pub(super) fn rows_after(
+        &self,
+        table: &Keyspace,
+        after: Option<&[u8]>,
+    ) -> impl Iterator<Item = Guard> + use<> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_vec()));
+        self.rows(table, from, Bound::Excluded(COMMIT.to_vec()))
     }
 
     pub(super) fn rows_with(&self, table: &Keyspace, prefix: &[u8]) -> impl Iterator<Item = Guard> + use<> {

@@ -33,12 +33,10 @@ pub(super) trait Value: Sized {
 
     /// Reads what was found under `key`.
     fn unseal(key: &[u8], value: &[u8]) -> Result<Self, Damaged> {
-        let (seal, content) = value.split_first_chunk::<SEAL_BYTES>().ok_or(Damaged)?;
-        let [version, sum @ ..] = *seal;
-        if version != VERSION || checksum(key, content) != u32::from_le_bytes(sum) {
+        if !is_whole(key, value) {
             return Err(Damaged);
         }
-        Self::read(&mut Content(content)).ok_or(Damaged)
+        Self::read(&mut Content(&value[SEAL_BYTES..])).ok_or(Damaged)
     }
 }
 
@@ -271,6 +269,14 @@ impl<'a> Content<'a> {
     fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }
+}
+
+/// Whether a value of any kind is what was written under `key`.
+pub(super) fn is_whole(key: &[u8], value: &[u8]) -> bool {
+    let Some((&[version, ref sum @ ..], content)) = value.split_first_chunk::<SEAL_BYTES>() else {
+        return false;
+    };
+    version == VERSION && checksum(key, content).to_le_bytes() == *sum
 }
 
 pub(super) fn put(out: &mut Vec<u8>, number: u64) {

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use crate::kit::{Scratch, append, child, child_directory, next, options, whole};
 
 /// Runs `test` in a child on a file system of its own of `megabytes`.
-fn on_a_disk_of(megabytes: u32, test: &str) {
+pub(crate) fn on_a_disk_of(megabytes: u32, test: &str) {
     let mounted = Scratch::new();
     fs::create_dir(mounted.path()).unwrap();
     let mut program = Command::new("unshare");
@@ -37,8 +37,8 @@ fn on_a_disk_of(megabytes: u32, test: &str) {
     assert!(ran.status.success() && said.contains("1 passed"), "{said}");
 }
 
-// Mutants: the room not asked for -> stored; trims refused as well -> fails; the question asked before a batch is known as
-// stored -> `Full` instead of `Duplicate`; the refusal kept once there is room -> fails.
+// Mutants: the room not asked for -> stored; trims refused as well; the question asked before a batch is known as stored ->
+// `Full` instead of `Duplicate`: all fail.
 #[test]
 fn appends_stop_at_the_reserve_trims_go_on_and_room_is_seen_at_once() {
     on_a_disk_of(96, "full::fills_up_to_the_reserve");
@@ -79,8 +79,8 @@ fn fills_up_to_the_reserve() {
     });
 }
 
-// Mutants: the first error of a write final -> never stored; the answer `Full` for what is under way -> fails; what is
-// found not published -> no follower hears it; the engine not opened anew -> refused for ever.
+// Mutants: a write without room final -> never stored; the answer `Full` for what is under way; the engine not opened anew
+// -> refused for ever: all fail.
 #[test]
 fn a_write_without_room_is_unknown_and_the_log_goes_on_by_itself() {
     on_a_disk_of(96, "full::runs_out_of_room_in_a_write");
@@ -125,8 +125,8 @@ fn runs_out_of_room_in_a_write() {
     });
 }
 
-// Mutants: the failed commit forgotten -> what was stored after all is not told, and the log fails as another than it was;
-// the retry numbered anew -> stored twice.
+// Mutants: the failed commit forgotten -> what was stored after all is another log than the one acknowledged; what is found
+// not published -> stored twice or told to nobody: both fail.
 #[test]
 fn a_write_that_came_to_its_end_after_all_is_told_and_stored_once() {
     let scratch = Scratch::new();
@@ -191,7 +191,7 @@ fn is_stopped_by_a_limit_for_a_moment() {
     });
 }
 
-// Mutants: the wait for flushing left to the engine -> hangs; a refusal of the engine always final -> fails.
+// Mutants: a refusal of the engine always final; the engine not opened anew -> both fail.
 #[test]
 fn publishers_that_fill_the_disk_themselves_lose_nothing() {
     on_a_disk_of(192, "full::is_filled_by_publishers");
@@ -226,7 +226,7 @@ fn is_filled_by_publishers() {
 
 /// Answers how many were stored, and the batch that was not.
 async fn write_until_full(store: Disk, name: String) -> (String, u64, Batch) {
-    let data: String = std::iter::repeat_with(|| fastrand::char('a'..='z')).take(LARGE_BYTES).collect();
+    let data = "x".repeat(LARGE_BYTES);
     for count in 0.. {
         let entries = vec![next(&store, &name, Position::START, &data, true).await];
         let batch = Batch::new(fastrand::u128(..), entries);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod catching_up;
+mod backup;
 mod crash;
 mod damage;
 mod directory;
