@@ -1,8 +1,8 @@
 //! The disk engine under the suite of all engines, and what it promises beyond it.
 #![allow(clippy::unwrap_used)]
 
-mod catching_up;
 mod backup;
+mod catching_up;
 mod crash;
 mod damage;
 mod directory;
