@@ -9,6 +9,7 @@ mod follower;
 mod journal;
 mod layout;
 mod lineage;
+mod memos;
 mod open;
 mod options;
 mod read;
@@ -239,11 +240,12 @@ impl Store for Disk {
     }
 
     fn recall(&self, keys: Vec<MemoKey>) -> Answer<'_, Result<Vec<Option<Remembered>>, StoreError>> {
-        Box::pin(async move { Ok(vec![None; keys.len()]) })
+        self.handle.records.ask(move |seen| keys.iter().map(|key| seen.view.recall(key)).collect())
     }
 
-    fn memos_held(&self, _kind: MemoKind, _namespace: &str) -> MemosHeld {
-        MemosHeld::default()
+    fn memos_held(&self, kind: MemoKind, namespace: &str) -> MemosHeld {
+        let state = self.handle.shelf.state.lock();
+        state.windows.get(&(kind, namespace.into())).map(|window| window.held).unwrap_or_default()
     }
 
     fn given(&self) -> Option<Position> {
@@ -288,7 +290,8 @@ struct Handle {
 impl Handle {
     fn start(ready: Ready, options: DiskOptions) -> Result<Self, std::io::Error> {
         let Ready { directory, tables, found, file, renewed } = ready;
-        let Found { identity: Identity { epoch, base, .. }, tail, batches: stored, removals } = found;
+        let Found { identity: Identity { epoch, base, .. }, tail, batches: stored, removals, windows } =
+            found;
         let mut batches = Batches::default();
         stored.iter().for_each(|batch| batches.push(batch.id, &batch.placed));
         let (changed, _) = watch::channel(());
@@ -296,7 +299,7 @@ impl Handle {
             epoch,
             base,
             path: directory.tables(),
-            state: Mutex::new(State::new(tail, tables.moment())),
+            state: Mutex::new(State::new(tail, windows.clone(), tables.moment())),
             engine: RwLock::new(Some(tables)),
             space: Space::new(directory.path().into(), options.reserve_bytes),
             tally: Tally::default(),
@@ -305,7 +308,7 @@ impl Handle {
         });
         let (jobs, waiting) = mpsc::sync_channel(WRITES_QUEUED_MAX);
         let ((records, for_records), (pages, for_pages)) = (Readers::new(), Readers::new());
-        let writer = Writer { tail, batches, removals, stuck: None };
+        let writer = Writer { tail, batches, removals, windows, stuck: None };
         let mut handle = Self {
             shelf: shelf.clone(),
             jobs: Some(jobs),

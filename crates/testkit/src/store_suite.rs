@@ -9,6 +9,7 @@
 
 pub mod append;
 pub mod follow;
+pub mod memos;
 pub mod model;
 pub mod read;
 pub mod remove;
@@ -95,6 +96,13 @@ macro_rules! store_suite {
                 a_reused_name_is_told_as_forgotten_first
                 signals_are_told_and_counted_but_in_no_page
                 appends_from_many_threads_are_told_once_and_in_order;
+            memos: a_memo_comes_back_with_the_places_of_its_entries
+                a_memo_replaces_the_one_under_its_key
+                a_memo_is_stored_with_its_batch_or_not_at_all
+                the_newest_so_many_memos_are_held
+                a_memo_is_let_go_of_when_it_is_old
+                what_is_due_at_once_goes_little_by_little
+                memos_are_what_the_diary_says;
             model: a_store_does_what_the_naive_model_does;
         );
     };

@@ -194,4 +194,4 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Looks after which the engine is asked again.
 const ROUNDS_OF_A_TRY: u64 = 1_000;
 /// How many tables there are.
-pub(super) const TABLES: usize = 4;
+pub(super) const TABLES: usize = 6;

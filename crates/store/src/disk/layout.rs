@@ -87,6 +87,49 @@ pub(super) fn removal_of(key: &[u8]) -> Option<(ChannelName, Position)> {
     event_of(key.get(1..)?)
 }
 
+/// `producers`, `keys`: a memo.
+pub(super) fn memo_key(namespace: &str, name: &[u8]) -> Vec<u8> {
+    of_namespace(MEMO, namespace, name)
+}
+
+/// `producers`, `keys`: the row of the order for a memo written at `at`.
+pub(super) fn memo_order_key(namespace: &str, at: Position, name: &[u8]) -> Vec<u8> {
+    let mut key = of_namespace(MEMO_ORDER, namespace, &at.number().to_be_bytes());
+    key.extend_from_slice(name);
+    key
+}
+
+/// `producers`, `keys`: what the keys of the whole order of a namespace begin with.
+pub(super) fn memo_orders_of(namespace: &str) -> Vec<u8> {
+    of_namespace(MEMO_ORDER, namespace, &[])
+}
+
+/// Place and name of a key of the order.
+pub(super) fn memo_order_of(key: &[u8]) -> Option<(Position, &[u8])> {
+    let zero = key.iter().position(|&byte| byte == 0)?;
+    let (at, name) = key.get(zero + 1..)?.split_first_chunk()?;
+    Some((Position::new(u64::from_be_bytes(*at)), name))
+}
+
+/// `producers`, `keys`: how much is remembered of a namespace.
+pub(super) fn window_key(namespace: &str) -> Vec<u8> {
+    tagged(WINDOW, namespace.as_bytes())
+}
+
+/// The namespace of a key of that.
+pub(super) fn window_of(key: &[u8]) -> Option<&str> {
+    str::from_utf8(key.get(1..)?).ok()
+}
+
+fn of_namespace(tag: u8, namespace: &str, rest: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(namespace.len() + rest.len() + 2);
+    key.push(tag);
+    key.extend_from_slice(namespace.as_bytes());
+    key.push(0);
+    key.extend_from_slice(rest);
+    key
+}
+
 fn tagged(tag: u8, rest: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(rest.len() + 1);
     key.push(tag);
@@ -102,5 +145,8 @@ pub(super) const TAIL: &[u8] = b"tail";
 pub(super) const BATCH: u8 = 1;
 /// `meta`: first byte of the keys of removals.
 pub(super) const REMOVAL: u8 = 2;
+const MEMO: u8 = b'm';
+const MEMO_ORDER: u8 = b'o';
+const WINDOW: u8 = b'w';
 const RECORD: u8 = b'c';
 const MARK: u8 = b'n';

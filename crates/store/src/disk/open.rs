@@ -14,6 +14,7 @@ use super::{
     check,
     directory::{Directory, FORMAT, OpenError, refused},
     layout::{BATCH, IDENTITY, TAIL},
+    memos::{self, Windows},
     rebuild,
     removal::Removals,
     report::Renewed,
@@ -38,6 +39,7 @@ pub(super) struct Found {
     /// By number.
     pub(super) batches: Vec<BatchValue>,
     pub(super) removals: Removals,
+    pub(super) windows: Windows,
 }
 
 /// Opens the log in `path`, or makes one. A log that is not what was vouched for begins the epoch `fresh`.
@@ -118,9 +120,11 @@ pub(super) fn find(tables: &Tables) -> Result<Found, StoreError> {
         batches.push(batch);
     }
     batches.sort_by_key(|batch| batch.number);
+    let tail = tail.ok_or_else(|| missing("the tail"))?;
     Ok(Found {
         identity: identity.ok_or_else(|| missing("the identity"))?,
-        tail: tail.ok_or_else(|| missing("the tail"))?,
+        windows: memos::windows(tables, tail)?,
+        tail,
         batches,
         removals: Removals::read(tables)?,
     })

@@ -10,7 +10,7 @@ use sosik_core::{
 };
 
 use super::{
-    layout::{batch_key, channel_of, event_of, marked_by, order_key, record_key},
+    layout::{batch_key, channel_of, event_of, marked_by, order_key, record_key, window_key},
     lineage::{Lineage, Link},
     open::Found,
     tables::{Tables, View, unreadable},
@@ -25,6 +25,7 @@ pub(super) fn mend(tables: &Tables, found: &Found) -> Result<Tail, StoreError> {
         Mend { view: tables.view(), found, writes: Writes::new(tables, found.tail), tail: found.tail };
     mend.events()?;
     mend.batches()?;
+    mend.windows()?;
     mend.writes.flush()?;
     mend.view = tables.view();
     mend.records()?;
@@ -117,6 +118,16 @@ impl Mend<'_> {
             let key = batch_key((batch.number % BATCHES_HELD_MAX as u64) as u32);
             let table = &self.view.tables.meta;
             self.writes.put(|writes| writes.remove(table, &*key))?;
+        }
+        Ok(())
+    }
+
+    /// Memos may be missing as well: a key that is not there may have been stored.
+    fn windows(&mut self) -> Result<(), StoreError> {
+        for ((kind, namespace), mut window) in self.found.windows.clone() {
+            window.held.since = self.tail.last_time;
+            let (table, key) = (self.view.tables.memos(kind), window_key(&namespace));
+            self.writes.put(|writes| writes.insert(table, &*key, window.seal(&key)))?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use sosik_core::{
 
 use super::{
     layout::{batch_key, event_key, mark_key, order_key, record_key, removal_key},
+    memos::{Memos, Windows},
     tables::{Tables, View},
     value::{BatchValue, EventValue, OrderValue, Record, Tail, Value},
 };
@@ -25,6 +26,7 @@ pub(super) struct Stage<'a> {
     marks: HashMap<Box<str>, Position>,
     changed: BTreeSet<ChannelName>,
     batches: HashMap<u128, Vec<Placed>>,
+    memos: Memos,
     epoch: Epoch,
     tail: Tail,
     news: News,
@@ -38,6 +40,8 @@ pub(super) struct Staged {
     pub(super) tail: Tail,
     pub(super) news: News,
     pub(super) batches: HashMap<u128, Vec<Placed>>,
+    /// Those that change.
+    pub(super) windows: Windows,
 }
 
 /// What a commit makes visible.
@@ -63,6 +67,7 @@ impl<'a> Stage<'a> {
             marks: HashMap::new(),
             changed: BTreeSet::new(),
             batches: HashMap::new(),
+            memos: Memos::default(),
             epoch,
             tail: tail.following(),
             news: News::default(),
@@ -81,12 +86,14 @@ impl<'a> Stage<'a> {
         }
         let mut guards = Own { next: self.tail.head, stage: self };
         let places = places(&batch.entries, &mut guards)?.ok_or(StageError::Conflict)?;
+        let over = self.memos.look(&self.view, &batch.memos)?;
         let placed: Vec<_> = places.iter().map(|&(placed, _)| placed).collect();
         for (Entry { channel, body, kept, .. }, (Placed { position, seq }, prev)) in
             batch.entries.into_iter().zip(places)
         {
             self.insert(Stored { position, channel, seq, prev, body, kept });
         }
+        self.memos.write(batch.memos, over, &placed);
         self.remember(batch.id, &placed);
         Ok(placed)
     }
@@ -130,8 +137,8 @@ impl<'a> Stage<'a> {
         self.news.events.is_empty() && self.news.removed.is_empty()
     }
 
-    /// The whole as one batch, which also moves the head.
-    pub(super) fn finish(mut self) -> (OwnedWriteBatch, Staged) {
+    /// The whole as one batch. `windows` are those of the memos as they were.
+    pub(super) fn finish(mut self, windows: &Windows) -> (OwnedWriteBatch, Staged) {
         if let Some(last) = self.news.events.last() {
             let time = record::decode(LogId::Disk, self.epoch, last).map_or(0, |event| event.time);
             self.tail.last_time = self.tail.last_time.max(time);
@@ -144,7 +151,8 @@ impl<'a> Stage<'a> {
                 None => self.writes.remove(table, &*key),
             }
         }
-        (self.writes, Staged { tail: self.tail, news: self.news, batches: self.batches })
+        let windows = self.memos.finish(&self.view, &mut self.writes, self.tail, windows);
+        (self.writes, Staged { tail: self.tail, news: self.news, batches: self.batches, windows })
     }
 
     /// Reads nothing: the guards have, so that a batch is staged whole or not at all.

@@ -7,6 +7,7 @@ use crate::held::{Notices, Recent, SIGNALS_HELD_BYTES_MAX, SIGNALS_HELD_MAX};
 
 use super::{
     RECENT_BYTES_MAX, RECENT_EVENTS_MAX,
+    memos::Windows,
     stage::{News, Removed},
     value::Tail,
 };
@@ -17,6 +18,7 @@ pub(super) struct State {
     pub(super) moment: Snapshot,
     /// Where the log ends.
     pub(super) tail: Tail,
+    pub(super) windows: Windows,
     pub(super) notices: Notices,
     pub(super) recent: Recent,
     pub(super) signals: Recent,
@@ -25,10 +27,11 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(tail: Tail, moment: Snapshot) -> Self {
+    pub(super) fn new(tail: Tail, windows: Windows, moment: Snapshot) -> Self {
         Self {
             moment,
             tail,
+            windows,
             notices: Notices::behind(tail.removed_to),
             recent: Recent::new(RECENT_EVENTS_MAX, RECENT_BYTES_MAX),
             signals: Recent::new(SIGNALS_HELD_MAX, SIGNALS_HELD_BYTES_MAX),
@@ -37,8 +40,9 @@ impl State {
     }
 
     /// Takes in what was synced, with the moment since which the tables hold it.
-    pub(super) fn publish(&mut self, tail: Tail, news: News, moment: Snapshot) {
+    pub(super) fn publish(&mut self, tail: Tail, news: News, windows: Windows, moment: Snapshot) {
         self.moment = moment;
+        self.windows.extend(windows);
         for removed in news.removed {
             let (channel, to) = match &removed {
                 Removed::Trimmed { channel, to, first_seq } => {

@@ -15,7 +15,7 @@ use fjall::{
 use sosik_core::{
     cursor::Position,
     name::ChannelName,
-    store::{StoreError, Stored},
+    store::{MemoKind, StoreError, Stored},
 };
 
 use super::{
@@ -26,7 +26,7 @@ use super::{
     write_error::WriteError,
 };
 
-/// The four tables. All are written by one batch per commit.
+/// The six tables. All are written by one batch per commit.
 pub(super) struct Tables {
     path: PathBuf,
     database: Database,
@@ -35,6 +35,8 @@ pub(super) struct Tables {
     pub(super) order: Keyspace,
     pub(super) channels: Keyspace,
     pub(super) meta: Keyspace,
+    producers: Keyspace,
+    keys: Keyspace,
 }
 
 impl Tables {
@@ -51,13 +53,24 @@ impl Tables {
         };
         let (events, order) = (table("events")?, table("order")?);
         let (channels, meta) = (table("channels")?, table("meta")?);
-        let commits = Commits::read(named(&events, &order, &channels, &meta))?;
-        Ok(Self { path: directory.into(), events, order, channels, meta, commits, database })
+        let (producers, keys) = (table("producers")?, table("keys")?);
+        let all = named([&events, &order, &channels, &meta, &producers, &keys]);
+        let commits = Commits::read(all)?;
+        let path = directory.into();
+        Ok(Self { path, events, order, channels, meta, producers, keys, commits, database })
+    }
+
+    /// Where memos of a kind lie.
+    pub(super) fn memos(&self, kind: MemoKind) -> &Keyspace {
+        match kind {
+            MemoKind::Producer => &self.producers,
+            MemoKind::Key => &self.keys,
+        }
     }
 
     /// The tables and their names.
     pub(super) fn all(&self) -> [(&'static str, &Keyspace); TABLES] {
-        named(&self.events, &self.order, &self.channels, &self.meta)
+        named([&self.events, &self.order, &self.channels, &self.meta, &self.producers, &self.keys])
     }
 
     /// An error if the engine below takes no writes any more.
@@ -72,7 +85,7 @@ impl Tables {
     /// Waits until what was written lately is out of memory so far that the engine will not make the next commit wait:
     /// in there it would wait for ever, if the thread that does that work has ended by a failure.
     pub(super) fn settle(&self) -> Result<(), WriteError> {
-        while [&self.events, &self.order, &self.channels, &self.meta].into_iter().any(is_behind) {
+        while self.all().into_iter().any(|(_, table)| is_behind(table)) {
             // Asks whether the engine still works: all is written already.
             self.database.persist(PersistMode::Buffer).map_err(|_| WriteError::Refused)?;
             thread::sleep(SETTLING_LOOKS_EACH);
@@ -150,8 +163,17 @@ impl View<'_> {
         key: &[u8],
         what: impl Fn() -> String,
     ) -> Result<Option<V>, StoreError> {
-        let found = self.snapshot.get(table, key).map_err(|error| unreadable(what(), error))?;
+        let found = self.bytes(table, key, &what)?;
         found.map(|value| V::unseal(key, &value).map_err(|_| damaged(what()))).transpose()
+    }
+
+    pub(super) fn bytes(
+        &self,
+        table: &Keyspace,
+        key: &[u8],
+        what: impl Fn() -> String,
+    ) -> Result<Option<fjall::Slice>, StoreError> {
+        self.snapshot.get(table, key).map_err(|error| unreadable(what(), error))
     }
 
     /// The rows of `table` between two keys, in order and from both ends.
@@ -275,13 +297,9 @@ fn is_behind(table: &Keyspace) -> bool {
     table.tree.sealed_memtable_count() >= SEALED_MAX || table.tree.l0_run_count() >= RUNS_MAX
 }
 
-fn named<'a>(
-    events: &'a Keyspace,
-    order: &'a Keyspace,
-    channels: &'a Keyspace,
-    meta: &'a Keyspace,
-) -> [(&'static str, &'a Keyspace); TABLES] {
-    [("events", events), ("order", order), ("channels", channels), ("meta", meta)]
+/// The tables, in the order of [`NAMES`], with their names.
+fn named(tables: [&Keyspace; TABLES]) -> [(&'static str, &Keyspace); TABLES] {
+    std::array::from_fn(|index| (NAMES[index], tables[index]))
 }
 
 /// The engine below could not read `what`.
@@ -304,6 +322,7 @@ pub(super) fn damaged(what: String) -> StoreError {
     StoreError::Failed(format!("{what} is damaged: its checksum does not match"))
 }
 
+const NAMES: [&str; TABLES] = ["events", "order", "channels", "meta", "producers", "keys"];
 /// Tables in memory that wait to be written out, of one table: the engine stops commits at 4.
 const SEALED_MAX: usize = 3;
 /// Parts on the disk that wait to be merged, of one table: the engine slows commits down from 20 on and stops them at 30.

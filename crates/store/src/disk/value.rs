@@ -5,10 +5,10 @@ use bytes::Bytes;
 use sosik_core::{
     cursor::{Epoch, Position},
     name::ChannelName,
-    store::{ChannelHead, Placed},
+    store::{ChannelHead, Keep, MemosHeld, Placed},
 };
 
-use super::layout::name_of;
+use super::{layout::name_of, memos::Window};
 
 /// A value that is not what was written under its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +137,66 @@ impl Value for Position {
 
     fn read(content: &mut Content<'_>) -> Option<Self> {
         content.position()
+    }
+}
+
+/// `producers`, `keys`: a memo.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct MemoValue {
+    /// The place of its batch's last entry: where it stands in the order, or will when it is worked off.
+    pub(super) at: Position,
+    /// The log's time when it was written, milliseconds since 1970.
+    pub(super) time: u64,
+    pub(super) placed: Vec<Placed>,
+    pub(super) value: Bytes,
+}
+
+impl Value for MemoValue {
+    fn write(&self, out: &mut Vec<u8>) {
+        for number in [self.at.number(), self.time, self.placed.len() as u64] {
+            put(out, number);
+        }
+        for Placed { position, seq } in &self.placed {
+            put(out, position.number());
+            put(out, *seq);
+        }
+        out.extend_from_slice(&self.value);
+    }
+
+    fn read(content: &mut Content<'_>) -> Option<Self> {
+        let (at, time, count) = (content.position()?, content.number()?, content.number()?);
+        let placed =
+            (0..count).map(|_| Some(Placed { position: content.position()?, seq: content.number()? }));
+        let placed = placed.collect::<Option<_>>()?;
+        Some(Self { at, time, placed, value: Bytes::copy_from_slice(content.rest()) })
+    }
+}
+
+/// `producers`, `keys`: in the order, the time when the memo was written.
+impl Value for u64 {
+    fn write(&self, out: &mut Vec<u8>) {
+        put(out, *self);
+    }
+
+    fn read(content: &mut Content<'_>) -> Option<Self> {
+        content.number()
+    }
+}
+
+/// `producers`, `keys`: how much is remembered of a namespace.
+impl Value for Window {
+    fn write(&self, out: &mut Vec<u8>) {
+        let (held, keep) = (self.held, self.keep);
+        for number in [held.count, held.since, self.first.number(), keep.most, keep.ms] {
+            put(out, number);
+        }
+    }
+
+    fn read(content: &mut Content<'_>) -> Option<Self> {
+        let held = MemosHeld { count: content.number()?, since: content.number()? };
+        let first = content.position()?;
+        let keep = Keep { most: content.number()?, ms: content.number()? };
+        Some(Self { held, keep, first, young_to: 0 })
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::{
     GROUP_BYTES_MAX, GROUP_EVENTS_MAX,
+    memos::Windows,
     recovery::{Recovered, Stuck},
     removal::Removals,
     shelf::Shelf,
@@ -41,6 +42,7 @@ pub(super) struct Writer {
     pub(super) tail: Tail,
     pub(super) batches: Batches,
     pub(super) removals: Removals,
+    pub(super) windows: Windows,
     /// Set while the engine below takes no writes and there may be a way back.
     pub(super) stuck: Option<Stuck>,
 }
@@ -159,7 +161,7 @@ impl Writer {
         if stage.is_empty() {
             return answers;
         }
-        let (writes, staged) = stage.finish();
+        let (writes, staged) = stage.finish(&self.windows);
         let began = clock();
         match tables.settle().and_then(|()| tables.commit(writes, staged.tail)) {
             Ok(()) => {
@@ -176,11 +178,12 @@ impl Writer {
 
     /// Nothing of a commit is visible, remembered or answered before its sync has ended.
     fn publish(&mut self, shelf: &Shelf, moment: Snapshot, staged: Staged) {
-        let Staged { tail, news, batches } = staged;
+        let Staged { tail, news, batches, windows } = staged;
         self.tail = tail;
         batches.iter().for_each(|(id, placed)| self.batches.push(*id, placed));
         self.removals.extend(&news.removed);
-        shelf.state.lock().publish(tail, news, moment);
+        self.windows.extend(windows.iter().map(|(of, window)| (of.clone(), *window)));
+        shelf.state.lock().publish(tail, news, windows, moment);
         shelf.changed.send_replace(());
     }
 
@@ -255,7 +258,9 @@ impl Job {
     fn size(&self) -> (usize, usize) {
         match self {
             Self::Append(batch, _) => {
-                (batch.entries.len(), batch.entries.iter().map(|entry| entry.body.len()).sum())
+                let bodies = batch.entries.iter().map(|entry| entry.body.len());
+                let memos = batch.memos.iter().map(|memo| memo.value.len());
+                (batch.entries.len(), bodies.chain(memos).sum())
             }
             Self::Trim(..) | Self::Forget(..) => (1, 0),
         }
