@@ -78,7 +78,9 @@ impl Aging {
             for ((channel, _), aged) in some.iter().zip(aged) {
                 match (aged, self.due.get_mut(channel)) {
                     (Ok(Aged::Some(gone, of)), Some(due)) => {
-                        due.not_before_ms = moment.steady_ms + gone * CHANNEL_EMPTY_MS / of;
+                        // From when it was allowed, not from when it was done: seconds are coarse.
+                        let from = due.not_before_ms.max(moment.steady_ms.saturating_sub(1_000));
+                        due.not_before_ms = from + gone * CHANNEL_EMPTY_MS / of;
                     }
                     (Ok(Aged::Done), _) => _ = self.due.remove(channel),
                     (Err(_), Some(due)) => due.not_before_ms = moment.steady_ms + 1_000,

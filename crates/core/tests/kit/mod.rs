@@ -196,6 +196,8 @@ pub struct Recorded {
     pub told: Arc<Mutex<Position>>,
     /// Done to the next page: what a store may answer that is trimmed while it reads.
     pub edit: Arc<Mutex<Option<Edit>>>,
+    /// Whether removals are refused for good.
+    pub refusing: Arc<Mutex<bool>>,
     /// Trims wait for whoever holds it.
     pub trimming: Arc<tokio::sync::Mutex<()>>,
     /// Events of which every page says that they cannot be read.
@@ -214,7 +216,7 @@ impl Recorded {
     /// `dawdle` is a chance in 256 to wait once, before and after each call.
     pub fn new(inner: Arc<dyn Store>, truth: Arc<Mutex<Truth>>, rng: Rng, dawdle: u8) -> Self {
         let (batches, told, trimming, edit) = Default::default();
-        let (damaged, reads, reading) = Default::default();
+        let (damaged, reads, reading, refusing) = Default::default();
         let rng = Arc::new(Mutex::new(rng));
         Self {
             inner,
@@ -222,6 +224,7 @@ impl Recorded {
             batches,
             told,
             edit,
+            refusing,
             trimming,
             damaged,
             reads,
@@ -359,7 +362,10 @@ impl Store for Recorded {
             let _removing = removing;
             let _trimming = self.trimming.lock().await;
             self.dawdle().await;
-            let answer = self.inner.trim(&channel, to).await;
+            if *self.refusing.lock().unwrap() {
+                return Err(StoreError::Failed("refused".into()));
+            }
+            let answer = self.answer(self.inner.trim(&channel, to)).await;
             // Not before: what is told to be gone must be gone.
             if answer.is_ok() {
                 self.truth.lock().unwrap().remove(&channel, to, false);
@@ -375,6 +381,9 @@ impl Store for Recorded {
         Box::pin(async move {
             let _removing = removing;
             self.dawdle().await;
+            if *self.refusing.lock().unwrap() {
+                return Err(StoreError::Failed("refused".into()));
+            }
             let mark = self.answer(self.inner.forget(&channel)).await;
             if let Ok(mark) = &mark {
                 let mut truth = self.truth.lock().unwrap();

@@ -15,6 +15,7 @@ mod keys;
 mod pages;
 mod producers;
 mod publishing;
+mod retention;
 
 use std::sync::{
     Arc, Mutex,
@@ -33,7 +34,7 @@ use self::kit::{Recorded, Running, Truth, channel, draft, grant, is_ready, patte
 
 type Outcome = Result<Vec<Published>, Error>;
 
-const SPACES: &[&str] = &["room", "shot", "typing", "disk"];
+const SPACES: &[&str] = &["room", "game", "shot", "typing", "disk"];
 const ALL: Budget = Budget { events: 1_000, bytes: 1 << 20 };
 
 /// A node over two memory stores, with everything that they were asked.
