@@ -1,10 +1,10 @@
 //! What was typed → what is used: resolved, in range, consistent. Past this nobody doubts.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
 use sosik_core::{
-    LogId, Namespace, Verb, Verbs,
-    limits::EVENTS_MAX,
+    Capacity, Full, LogId, Namespace, Verb, Verbs,
+    limits::{AGE_MAX_MS, BYTES_MAX, DISK_BYTES_MAX, EVENTS_MAX, IDEMPOTENCY_KEYS_MAX, MEMORY_BYTES_MAX},
     name::{RESERVED, is_namespace},
 };
 use sosik_store::disk::RESERVE_BYTES;
@@ -31,6 +31,8 @@ pub struct Checked {
     pub store: StoreChoice,
     /// Bytes of its disk that events leave free.
     pub disk_reserve_bytes: u64,
+    /// How much each log may hold, in the order of [`LogId::ALL`].
+    pub capacities: [Capacity; 2],
     /// The addresses people use. Empty: `http://localhost:PORT`.
     pub public_urls: Vec<Origin>,
     /// Origins of pages elsewhere that may use this server.
@@ -89,6 +91,7 @@ impl Checked {
             let value = connections_max.to_string();
             return Err(OptionsError::Value { option: "connections_max", value, want });
         }
+        let capacities = capacities(&args, store)?;
         let demo = args.demo.unwrap_or(false);
         let mut namespaces = namespaces(&args.namespace)?;
         if demo {
@@ -101,6 +104,7 @@ impl Checked {
             data: args.data.unwrap_or_else(|| DATA.into()).into(),
             store,
             disk_reserve_bytes: args.disk_reserve_bytes.unwrap_or(RESERVE_BYTES),
+            capacities,
             public_urls: origins("public_url", &args.public_url)?,
             allow_origins: origins("allow_origin", &args.allow_origin)?,
             namespaces,
@@ -128,6 +132,35 @@ fn store(text: Option<&str>) -> Result<StoreChoice, OptionsError> {
             Err(OptionsError::Value { option: "store", value: other.into(), want })
         }
     }
+}
+
+fn capacities(args: &ServeArgs, store: StoreChoice) -> Result<[Capacity; 2], OptionsError> {
+    let full = match args.full.as_deref() {
+        None | Some("refuse") => Full::Refuse,
+        Some("trim") => Full::Trim,
+        Some(other) => {
+            let want = "write refuse, or trim to let the oldest events go".into();
+            return Err(OptionsError::Value { option: "full", value: other.into(), want });
+        }
+    };
+    let bytes = |option, said: Option<u64>, default| match said.unwrap_or(default) {
+        bytes if CAPACITY_BYTES.contains(&bytes) => Ok(bytes),
+        bytes => {
+            let want = format!("write bytes from {} to {}", CAPACITY_BYTES.start(), CAPACITY_BYTES.end());
+            Err(OptionsError::Value { option, value: bytes.to_string(), want })
+        }
+    };
+    let default = match store {
+        StoreChoice::Disk => DISK_BYTES_MAX,
+        StoreChoice::Memory => MEMORY_BYTES_MAX,
+    };
+    Ok([
+        Capacity { bytes_max: bytes("store_bytes_max", args.store_bytes_max, default)?, full },
+        Capacity {
+            bytes_max: bytes("memory_bytes_max", args.memory_bytes_max, MEMORY_BYTES_MAX)?,
+            full: Full::Trim,
+        },
+    ])
 }
 
 fn origins(option: &'static str, texts: &[String]) -> Result<Vec<Origin>, OptionsError> {
@@ -175,19 +208,43 @@ fn namespace(table: &NamespaceTable, earlier: &[Opened]) -> Result<Opened, Strin
         (Some(LogChoice::Memory), _) | (None, true) => LogId::Memory,
         (Some(LogChoice::Disk) | None, false) => LogId::Disk,
     };
-    let events_max = match table.events_max {
-        Some(_) if signal => {
-            return Err("events_max means nothing with kind = \"signal\", which keeps events for 10 s; \
-                        leave it out"
-                .into());
-        }
-        Some(events) if !(1..=EVENTS_MOST).contains(&events) => {
-            return Err(format!("events_max = {events}: write a number from 1 to {EVENTS_MOST}"));
-        }
-        said => said.unwrap_or(EVENTS_MAX),
-    };
-    let namespace = Namespace { log, signal, events_max, ..Namespace::new(name) };
+    let namespace = kept(table, Namespace { log, signal, ..Namespace::new(name) })?;
     Ok(Opened { namespace, anyone: anyone(table)? })
+}
+
+/// How long and how much is kept.
+fn kept(table: &NamespaceTable, namespace: Namespace) -> Result<Namespace, String> {
+    let number = |key, said: Option<u64>, range: RangeInclusive<u64>, default: u64| match said {
+        Some(_) if namespace.signal => Err(format!(
+            "{key} means nothing with kind = \"signal\", which keeps events for 10 s; leave it out"
+        )),
+        Some(said) if !range.contains(&said) => {
+            Err(format!("{key} = {said}: write a number from {} to {}", range.start(), range.end()))
+        }
+        said => Ok(said.unwrap_or(default)),
+    };
+    let age_max_s = match table.age_max_s {
+        Some(0) if !namespace.signal => None,
+        said => Some(number("age_max_s", said, AGE_S, AGE_MAX_MS / 1_000)?),
+    };
+    let forget_after_s = match table.forget_after_s {
+        None => None,
+        said => Some(number("forget_after_s", said, FORGET_AFTER_S, 0)?),
+    };
+    Ok(Namespace {
+        events_max: number("events_max", table.events_max, 1..=EVENTS_MOST, EVENTS_MAX)?,
+        bytes_max: number("bytes_max", table.bytes_max, CHANNEL_BYTES, BYTES_MAX)?,
+        age_max_ms: age_max_s.map(|seconds| seconds * 1_000),
+        forget_after_ms: forget_after_s.map(|seconds| seconds * 1_000),
+        forgettable: forget_after_s.is_some(),
+        idempotency_keys_max: number(
+            "idempotency_keys_max",
+            table.idempotency_keys_max,
+            0..=KEYS_MOST,
+            IDEMPOTENCY_KEYS_MAX,
+        )?,
+        ..namespace
+    })
 }
 
 /// Whether an operator may declare a namespace of this name.
@@ -242,4 +299,13 @@ const DATA: &str = "sosik-data";
 const CONFIG: &str = "sosik.toml";
 const CONNECTIONS_MOST: u32 = 1_000_000;
 const EVENTS_MOST: u64 = 10_000_000;
+const KEYS_MOST: u64 = 100_000_000;
+/// 1 MiB, so that the largest event is less than the tenth that may be kept above it, to 1 TiB.
+const CHANNEL_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
+/// 1 MiB to 1 PiB.
+const CAPACITY_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 50;
+/// A minute to 100 years.
+const AGE_S: RangeInclusive<u64> = 60..=100 * 31_536_000;
+/// A minute to a year.
+const FORGET_AFTER_S: RangeInclusive<u64> = 60..=31_536_000;
 const DEMO: &str = "demo";

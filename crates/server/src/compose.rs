@@ -59,8 +59,9 @@ pub(crate) async fn compose(options: &Checked, tasks: &mut Tasks) -> Result<Comp
     let sweep = Sweep::new(tokio::runtime::Handle::current().metrics().num_workers());
     let namespaces = options.namespaces.iter().map(|opened| opened.namespace.clone()).collect();
     let stores = open(options).await?;
-    let node = Node::open(NodeOptions::new(namespaces, getrandom::u64()?), stores.all.clone(), sweep.clone())
-        .await?;
+    let node_options =
+        NodeOptions { capacities: options.capacities, ..NodeOptions::new(namespaces, getrandom::u64()?) };
+    let node = Node::open(node_options, stores.all.clone(), sweep.clone()).await?;
     let settings = Settings {
         tcp: options.tcp_listen.is_some(),
         stall_ms: options.limits.stall_ms,

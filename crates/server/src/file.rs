@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use crate::{error::OptionsError, options::ServeArgs};
 
 /// One `[[namespace]]`: what was written, not yet checked.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamespaceTable {
     /// The part of channel names before the first `:`.
@@ -27,6 +27,15 @@ pub struct NamespaceTable {
     pub presence: Option<Access>,
     /// Events kept per channel, 1 to 10,000,000. Default 10,000.
     pub events_max: Option<u64>,
+    /// Bytes of records kept per channel, 1 MiB to 1 TiB. Default 64 MiB.
+    pub bytes_max: Option<u64>,
+    /// Seconds for which an event is kept, 60 to 3,153,600,000 (100 years); 0 for ever. Default 7 days.
+    pub age_max_s: Option<u64>,
+    /// Seconds without an event or a reader after which a channel is forgotten with its record, 60 to 31,536,000 (a
+    /// year). By default none is, and then no operator may do it either.
+    pub forget_after_s: Option<u64>,
+    /// Idempotency keys remembered, 0 to 100,000,000. Default 1,000,000.
+    pub idempotency_keys_max: Option<u64>,
 }
 
 /// Where the events of a namespace live.
@@ -118,8 +127,11 @@ fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// The keys of [`NamespaceTable`]; a test holds the two together.
-const NAMESPACE_KEYS: &[&str] =
-    &["name", "log", "kind", "read", "publish", "history", "presence", "events_max"];
+#[rustfmt::skip]
+const NAMESPACE_KEYS: &[&str] = &[
+    "name", "log", "kind", "read", "publish", "history", "presence", "events_max", "bytes_max", "age_max_s",
+    "forget_after_s", "idempotency_keys_max",
+];
 
 /// Below this a suggestion would be a guess: half of the letters in place.
 const LIKENESS_MIN: f64 = 0.5;
@@ -138,6 +150,9 @@ mod tests {
             data = "d"
             store = "memory"
             disk_reserve_bytes = 7
+            store_bytes_max = 1048576
+            full = "trim"
+            memory_bytes_max = 1048576
             public_url = ["https://a.example"]
             allow_origin = []
             demo = true
@@ -151,6 +166,10 @@ mod tests {
             history = "nobody"
             presence = "anyone"
             events_max = 7
+            bytes_max = 1048576
+            age_max_s = 60
+            forget_after_s = 60
+            idempotency_keys_max = 7
         "#;
         let args = parse("f", text).unwrap();
         assert_eq!(

@@ -64,6 +64,12 @@ const CASES: &[Case] = &[
         used: |c| format!("{:?}", c.store).to_lowercase(), values: ["memory", "disk", "memory", "disk"] },
     Case { key: "disk_reserve_bytes", flag: "1", variable: "2", file: "3",
         used: |c| c.disk_reserve_bytes.to_string(), values: ["1", "2", "3", "268435456"] },
+    Case { key: "store_bytes_max", flag: "1048576", variable: "2000000", file: "3000000",
+        used: |c| c.capacities[0].bytes_max.to_string(), values: ["1048576", "2000000", "3000000", "10737418240"] },
+    Case { key: "full", flag: "trim", variable: "refuse", file: "\"trim\"",
+        used: |c| format!("{:?}", c.capacities[0].full).to_lowercase(), values: ["trim", "refuse", "trim", "refuse"] },
+    Case { key: "memory_bytes_max", flag: "1048576", variable: "2000000", file: "3000000",
+        used: |c| c.capacities[1].bytes_max.to_string(), values: ["1048576", "2000000", "3000000", "1073741824"] },
     Case { key: "public_url", flag: "http://a/", variable: "http://b, https://b", file: "[\"http://c\"]",
         used: |c| join(&c.public_urls), values: ["http://a", "http://b https://b", "http://c", ""] },
     Case { key: "allow_origin", flag: "http://a", variable: "http://b", file: "[\"http://c\", \"http://d\"]",
@@ -231,6 +237,54 @@ fn a_namespace_is_closed_but_for_what_it_opens() {
     );
 }
 
+// Mutants: the defaults of two keys exchanged; seconds taken for milliseconds; 0 s taken for at once -> fails.
+#[test]
+fn a_namespace_says_how_much_it_keeps_and_for_how_long() {
+    let used = namespaces(
+        "kept",
+        r#"
+            [[namespace]]
+            name = "plain"
+            [[namespace]]
+            name = "said"
+            bytes_max = 2000000
+            age_max_s = 90
+            forget_after_s = 60
+            idempotency_keys_max = 0
+            [[namespace]]
+            name = "ever"
+            age_max_s = 0
+        "#,
+    )
+    .unwrap();
+    let seen = used.namespaces.iter().map(|opened| {
+        let own = &opened.namespace;
+        (own.bytes_max, own.age_max_ms, own.forget_after_ms, own.forgettable, own.idempotency_keys_max)
+    });
+    let week = Some(7 * 24 * 3_600_000);
+    assert_eq!(
+        seen.collect::<Vec<_>>(),
+        [
+            (64 << 20, week, None, false, 1_000_000),
+            (2_000_000, Some(90_000), Some(60_000), true, 0),
+            (64 << 20, None, None, false, 1_000_000),
+        ]
+    );
+}
+
+// Mutants: the ranges of the two logs left out; any word taken for `full` -> fails.
+#[test]
+fn a_capacity_that_cannot_be_is_answered_with_what_to_write() {
+    for (flag, words) in [
+        ("--store-bytes-max=1000", ["store_bytes_max", "1048576"]),
+        ("--memory-bytes-max=1000", ["memory_bytes_max", "1048576"]),
+        ("--full=stop", ["full", "write refuse, or trim"]),
+    ] {
+        let error = load(&[flag], &[], None).unwrap_err().to_string();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    }
+}
+
 // Mutant: any check of `namespace` or `named` left out -> its line is no error.
 #[test]
 fn a_namespace_that_cannot_be_is_answered_with_what_to_write() {
@@ -247,6 +301,11 @@ fn a_namespace_that_cannot_be_is_answered_with_what_to_write() {
         ("name = \"a\"\nkind = \"signal\"\nevents_max = 5", &["events_max", "leave it out"]),
         ("name = \"a\"\nread = \"token\"", &["read = \"token\"", "anyone or nobody"]),
         ("name = \"a\"\nevents_max = 0", &["events_max = 0", "1 to 10000000"]),
+        ("name = \"a\"\nbytes_max = 1000", &["bytes_max = 1000", "1048576 to 1099511627776"]),
+        ("name = \"a\"\nage_max_s = 59", &["age_max_s = 59", "60 to 3153600000"]),
+        ("name = \"a\"\nkind = \"signal\"\nage_max_s = 0", &["age_max_s", "leave it out"]),
+        ("name = \"a\"\nforget_after_s = 0", &["forget_after_s = 0", "60 to 31536000"]),
+        ("name = \"a\"\nidempotency_keys_max = 100000001", &["idempotency_keys_max", "0 to 100000000"]),
         ("name = \"a\"\n[[namespace]]\nname = \"a\"", &["\"a\"", "twice"]),
         ("name = \"a\"\nreed = \"anyone\"", &["line 3", "namespace.reed", "did you mean namespace.read?"]),
     ]

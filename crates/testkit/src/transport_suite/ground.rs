@@ -29,13 +29,10 @@ impl Ground {
     pub async fn with(carrier: &'static dyn Carrier, change: impl FnOnce(&mut Checked)) -> Self {
         let anyone = |name: &str| NamespaceTable {
             name: name.to_owned(),
-            log: None,
-            kind: None,
             read: Some(Access::Anyone),
             publish: Some(Access::Anyone),
             history: Some(Access::Anyone),
-            presence: None,
-            events_max: None,
+            ..NamespaceTable::default()
         };
         let closed = NamespaceTable { read: None, publish: None, history: None, ..anyone("closed") };
         let mut options = Checked::new(ServeArgs {
