@@ -1,6 +1,7 @@
 //! Figures of a release build over real sockets: CPU per delivery and memory per idle connection, transport by
 //! transport. One server process, this process as the load; both share the machine, so ratios mean more than absolutes.
 
+mod catch_up;
 mod machine;
 mod readers;
 mod server;
@@ -54,9 +55,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         );
         rows.push(row);
     }
+    let catch_up = catch_up::measure().await?;
     println!(
         "{}",
-        json!({"machine": machine::describe(), "readers": readers, "events": EVENTS, "rows": rows})
+        json!({"machine": machine::describe(), "readers": readers, "events": EVENTS, "rows": rows, "catch_up": catch_up})
     );
     Ok(())
 }

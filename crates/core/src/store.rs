@@ -68,7 +68,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// Kept events of all channels of `scope` in `(after, up_to]`, by position. As [`Store::page`], but without
     /// `trimmed_to`, and it may end before it has found anything, so that it is bounded also where little is wanted:
-    /// [`Page::complete_to`] is above `after` if there is anything to read.
+    /// [`Page::complete_to`] is above `after` if there is anything to read. It carries no marks: what another node has
+    /// removed must have been told by [`Store::follow`] before a range leaves it out.
     fn range(
         &self,
         scope: Scope,

@@ -129,6 +129,38 @@ async fn what_is_held_is_bounded_and_goes_when_nobody_uses_it() {
     assert_eq!(bytes(&held), 0, "nobody has come for it");
 }
 
+// Mutants: the bound of what is held left out; a page of the store without a limit -> everything is in memory at once.
+#[tokio::test]
+async fn a_reader_very_far_behind_holds_a_page_and_nothing_else() {
+    let mut rig = Rig::new().await;
+    let data = vec![b'1'; 10_000];
+    for _ in 0..24 {
+        let drafts: Vec<_> = (0..100).map(|_| draft("room:a", data.clone())).collect();
+        rig.running.node.publish(&grant(SPACES), drafts, 1).await.unwrap();
+    }
+    rig.restart().await;
+    let mut reader = rig.read(&["room:a"], Start::Beginning).await;
+    let (mut page, mut seen, mut most) = (Page::default(), Vec::new(), 0);
+    loop {
+        match reader.look(1, ALL, &mut page).unwrap() {
+            Look::Nothing => break,
+            Look::Below => reader.fetch().await.unwrap(),
+            Look::Found => {
+                for item in &page.items {
+                    if let What::Event(event) = &item.what {
+                        seen.push(Arc::downgrade(event));
+                    }
+                }
+                reader.took(&page, page.items.len());
+            }
+        }
+        most = most.max(seen.iter().filter(|event| event.strong_count() > 0).count() * data.len());
+    }
+    assert_eq!(seen.len(), 2_400);
+    let bound = limits::READS_HELD_BYTES_MAX + 2 * limits::PAGE_BYTES_MAX;
+    assert!(most <= bound, "{most} bytes at once");
+}
+
 // Mutant: the count of forgotten channels not compared -> events of a channel that was forgotten come back.
 #[tokio::test]
 async fn nothing_comes_out_of_a_read_that_was_forgotten_or_trimmed_since() {
