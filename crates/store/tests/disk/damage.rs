@@ -11,7 +11,7 @@ use sosik_testkit::store_suite::{ALL, block_on, channel, space};
 use crate::kit::{Scratch, append, next, whole};
 
 /// Changes the rows of one table behind the log's back.
-fn tamper(scratch: &Scratch, table: &str, change: impl Fn(&[u8], &mut Vec<u8>) -> bool) {
+pub(crate) fn tamper(scratch: &Scratch, table: &str, change: impl Fn(&[u8], &mut Vec<u8>) -> bool) {
     let rows = rows(scratch, table);
     let (database, table) = table_of(scratch, table);
     for (key, mut value) in rows {

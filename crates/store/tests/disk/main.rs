@@ -10,6 +10,7 @@ mod full;
 mod kit;
 mod reopen;
 mod sync;
+mod told;
 
 use std::{cell::RefCell, sync::Arc};
 
