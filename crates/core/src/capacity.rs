@@ -4,7 +4,9 @@ use crate::{
     cursor::LogId,
     event::Draft,
     figures::StoreFigures,
-    limits::{DISK_BYTES_MAX, EVENT_OVERHEAD_BYTES, MEMORY_BYTES_MAX},
+    limits::{
+        APPEND_BYTES_MAX, DISK_BYTES_MAX, EVENT_OVERHEAD_BYTES, EVENTS_PER_PUBLISH_MAX, MEMORY_BYTES_MAX,
+    },
 };
 
 /// How much one log may hold, and what happens then. Each event counts the bytes of its record and
@@ -50,13 +52,17 @@ impl Capacity {
         Self::cost_of(draft.data.bytes().len() + draft.name.len())
     }
 
-    /// Above this much, room is made: 1/32 below the most, so that publishes go on meanwhile.
+    /// Above this much, room is made: so far below the most that any publish fits, and others go on meanwhile.
     pub(crate) fn high(&self) -> u64 {
-        self.bytes_max - self.bytes_max / 32
+        self.bytes_max - (self.bytes_max / 32).max(PUBLISH_BYTES_MAX).min(self.bytes_max / 2)
     }
 
-    /// Down to this much: 1/16 below the most.
+    /// Down to this much.
     pub(crate) fn low(&self) -> u64 {
-        self.bytes_max - self.bytes_max / 16
+        self.high() - self.bytes_max / 32
     }
 }
+
+/// About the most that one publish uses.
+const PUBLISH_BYTES_MAX: u64 =
+    APPEND_BYTES_MAX as u64 + EVENTS_PER_PUBLISH_MAX as u64 * 2 * EVENT_OVERHEAD_BYTES;

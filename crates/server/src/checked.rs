@@ -302,8 +302,8 @@ const EVENTS_MOST: u64 = 10_000_000;
 const KEYS_MOST: u64 = 100_000_000;
 /// 1 MiB, so that the largest event is less than the tenth that may be kept above it, to 1 TiB.
 const CHANNEL_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 40;
-/// 1 MiB to 1 PiB.
-const CAPACITY_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 50;
+/// 8 MiB, so that room can be made for any publish, to 1 PiB.
+const CAPACITY_BYTES: RangeInclusive<u64> = 8 << 20..=1 << 50;
 /// A minute to 100 years.
 const AGE_S: RangeInclusive<u64> = 60..=100 * 31_536_000;
 /// A minute to a year.

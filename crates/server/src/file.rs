@@ -150,9 +150,9 @@ mod tests {
             data = "d"
             store = "memory"
             disk_reserve_bytes = 7
-            store_bytes_max = 1048576
+            store_bytes_max = 8388608
             full = "trim"
-            memory_bytes_max = 1048576
+            memory_bytes_max = 8388608
             public_url = ["https://a.example"]
             allow_origin = []
             demo = true

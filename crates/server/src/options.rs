@@ -70,12 +70,12 @@ options! {
     store: Option<String>, "SOSIK_STORE", "NAME", "disk";
     /// Bytes of the disk that events leave free, so that it does not fill up: publishes are refused before. 0 to leave none.
     disk_reserve_bytes: Option<u64>, "SOSIK_DISK_RESERVE_BYTES", "N", "268435456";
-    /// Bytes that the durable log may hold, 1 MiB to 1 PiB: records, and 160 bytes for each event. With --store memory a
+    /// Bytes that the durable log may hold, 8 MiB to 1 PiB: records, and 160 bytes for each event. With --store memory a
     /// tenth of the default.
     store_bytes_max: Option<u64>, "SOSIK_STORE_BYTES_MAX", "N", "10737418240";
     /// What happens when it holds that much: refuse publishes until room is made, or trim the oldest events of all channels.
     full: Option<String>, "SOSIK_FULL", "NAME", "refuse";
-    /// Bytes that the log in memory may hold, 1 MiB to 1 PiB, counted alike; then its oldest events are trimmed.
+    /// Bytes that the log in memory may hold, 8 MiB to 1 PiB, counted alike; then its oldest events are trimmed.
     memory_bytes_max: Option<u64>, "SOSIK_MEMORY_BYTES_MAX", "N", "1073741824";
     /// Configuration file, and the only place of namespaces. The default file may be missing.
     config: Option<String>, "SOSIK_CONFIG", "FILE", "sosik.toml";

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use fastrand::Rng;
 use sosik_core::{
-    ChannelName, Draft, Epoch, Error, LogId, Namespace, NodeOptions, Pattern, Position, Published, Start,
-    Store,
+    Capacity, ChannelName, Cut, Draft, Epoch, Error, Full, LogId, Namespace, NodeOptions, Pattern, Position,
+    Published, Start, Store,
 };
 use sosik_testkit::{Memory, Scratch};
 use tokio::task::JoinSet;
@@ -41,6 +41,7 @@ pub(crate) struct World {
     others: JoinSet<()>,
     number: u64,
     pub(crate) namespaces: Vec<Namespace>,
+    capacities: [Capacity; 2],
     story: Mutex<Vec<String>>,
 }
 
@@ -64,7 +65,8 @@ impl World {
             let epoch = on_the_spot(stores[0].open()).unwrap().epoch;
             truths[0].lock().unwrap().epoch = epoch;
         }
-        let running = open(&namespaces, &stores).await;
+        let capacities = LogId::ALL.map(|log| capacity(&mut rng, profile.big, log));
+        let running = open(&namespaces, capacities, &stores).await;
         Self {
             rng,
             profile,
@@ -79,6 +81,7 @@ impl World {
             others: JoinSet::new(),
             number: 0,
             namespaces,
+            capacities,
             story: Mutex::default(),
         }
     }
@@ -100,8 +103,9 @@ impl World {
         match self.rng.u8(..100) {
             0..30 => self.publish(),
             30..36 => self.trim().await,
-            36..42 => self.forget().await,
-            42..45 => settle().await,
+            36..40 => self.forget().await,
+            40..43 => self.operate().await,
+            43..45 => self.let_time_pass().await,
             45..48 => self.restart(self.rng.clone().bool()).await,
             48..52 => {
                 self.now += self.rng.u64(..4_000);
@@ -188,6 +192,41 @@ impl World {
         self.do_now_or_later(async move { log.forget(&channel).await.unwrap() }).await;
     }
 
+    /// What an operator does by name.
+    async fn operate(&mut self) {
+        let channel = self.any_channel();
+        let cut = if self.rng.bool() { Cut::Keep(0) } else { Cut::Keep(self.rng.u64(..6)) };
+        let (node, now) = (self.running.node.clone(), self.now);
+        self.tell(|| format!("{channel} is cut: {cut:?}"));
+        let job = async move { _ = node.trim(&grant(SPACES), &channel, cut, now).await.unwrap() };
+        self.do_now_or_later(job).await;
+    }
+
+    /// A minute or so, in which what is too old goes and what is quiet is forgotten.
+    async fn let_time_pass(&mut self) {
+        self.reap(true).await;
+        let seconds = self.rng.usize(..90);
+        self.tell(|| format!("{seconds} s go by"));
+        for _ in 0..seconds {
+            self.now += 1_000;
+            self.running.node.tick(self.now);
+            for _ in 0..self.rng.usize(..20) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// What the stores say they keep is what was never removed.
+    fn check_kept(&self) {
+        for (store, truth) in self.stores.iter().zip(&self.truths) {
+            let (figures, truth) = (store.figures(), truth.lock().unwrap());
+            let kept = truth.facts.iter().filter(|fact| fact.stored.kept && fact.removed.is_none());
+            let bytes: Vec<_> = kept.map(|fact| fact.stored.body.len() as u64).collect();
+            let said = (figures.kept_events, figures.kept_bytes);
+            assert_eq!(said, (bytes.len() as u64, bytes.iter().sum()), "{:?}", truth.epoch);
+        }
+    }
+
     async fn do_now_or_later(&mut self, job: impl Future<Output = ()> + Send + 'static) {
         if self.rng.bool() { job.await } else { _ = self.others.spawn(job) }
     }
@@ -207,7 +246,8 @@ impl World {
         if self.profile.on_disk {
             self.reopen().await;
         }
-        self.running = open(&self.namespaces, &self.stores).await;
+        self.check_kept();
+        self.running = open(&self.namespaces, self.capacities, &self.stores).await;
         for mut client in clients {
             client.come_back(self).await;
             self.clients.push(client);
@@ -218,7 +258,7 @@ impl World {
     async fn reopen(&mut self) {
         let nothing = || fresh(&mut self.rng.clone(), self.profile, 1).1;
         self.stores[0] = nothing();
-        self.running = open(&self.namespaces, &[nothing(), nothing()]).await;
+        self.running = open(&self.namespaces, self.capacities, &[nothing(), nothing()]).await;
         settle().await;
         self.stores[0] = disk(&mut self.rng, self.profile, &self.scratch, &self.truths[0]);
         let opened = on_the_spot(self.stores[0].open()).unwrap();
@@ -250,7 +290,10 @@ impl World {
     }
 
     fn check(&self, done: Result<Vec<Published>, Error>) {
-        let published = done.unwrap();
+        let published = match done {
+            Err(Error::Overloaded) if self.capacities.iter().any(|own| own.bytes_max < SMALL) => return,
+            done => done.unwrap(),
+        };
         for placed in &published {
             let truth = self.truth(placed.log).lock().unwrap();
             if truth.epoch == placed.epoch {
@@ -301,6 +344,7 @@ impl World {
     async fn end(mut self) {
         self.reap(true).await;
         settle().await;
+        self.check_kept();
         for mut client in std::mem::take(&mut self.clients) {
             client.end(&mut self).await;
             client.cut(&self);
@@ -310,9 +354,9 @@ impl World {
     }
 }
 
-async fn open(namespaces: &[Namespace], stores: &[Arc<dyn Store>; 2]) -> Running {
-    let running =
-        Running::open(NodeOptions::new(namespaces.to_vec(), fastrand::u64(..)), stores.clone()).await;
+async fn open(namespaces: &[Namespace], capacities: [Capacity; 2], stores: &[Arc<dyn Store>; 2]) -> Running {
+    let options = NodeOptions::new(namespaces.to_vec(), fastrand::u64(..));
+    let running = Running::open(NodeOptions { capacities, ..options }, stores.clone()).await;
     settle().await;
     running
 }
@@ -340,8 +384,17 @@ fn namespaces(rng: &mut Rng, big: bool) -> Vec<Namespace> {
         space.forgettable = *space.name == *"shot" || *space.name == *"game";
         space.signal = *space.name == *"typing";
         space.events_max = if big { 1_000 } else { rng.choice([3, 10, 40, 1_000]).unwrap() };
+        space.bytes_max = if big { 3_000_000 } else { rng.choice([200, 1_000, 1 << 20]).unwrap() };
+        space.age_max_ms = rng.choice([None, Some(20_000), Some(120_000)]).unwrap();
+        space.forget_after_ms = rng.choice([None, Some(30_000)]).unwrap().filter(|_| space.forgettable);
     }
     spaces
+}
+
+/// Now and then so little that the oldest events of the log have to go.
+fn capacity(rng: &mut Rng, big: bool, log: LogId) -> Capacity {
+    let small = Capacity { bytes_max: if big { SMALL - 1 } else { 20_000 }, full: Full::Trim };
+    if rng.u8(..3) == 0 { small } else { Capacity::of(log) }
 }
 
 /// The position of `log` in what a reader asked with, if it is of the present life.
@@ -350,6 +403,8 @@ pub(crate) fn place(truth: &Truth, part: Option<sosik_core::Part>) -> Option<Pos
 }
 
 const STORY_LINES: usize = 400;
+/// Below this a log is full after a while.
+const SMALL: u64 = 5_000_000;
 const CLIENTS_MAX: usize = 5;
 /// Two logs, two forgettable namespaces, one of signals.
 pub(crate) const SPACES: &[&str] = &["disk", "shot", "room", "game", "typing"];

@@ -206,7 +206,7 @@ async fn a_log_that_trims_lets_its_oldest_events_go_whatever_their_channel() {
     }
     assert_eq!((rig.kept("room:old").await, rig.kept("game:old").await), ((11, 0), (11, 0)));
     let (first_seq, events) = rig.kept("room:new").await;
-    assert!(first_seq + events == 151 && events > 75, "{first_seq} {events}");
+    assert!(first_seq + events == 151 && events > 35, "{first_seq} {events}");
     let told = rig.told(&["room:old"], Start::Beginning).await;
     assert_eq!(told, ["room:old trimmed at 10 next 11 lost 10"]);
 }

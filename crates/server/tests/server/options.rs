@@ -64,12 +64,12 @@ const CASES: &[Case] = &[
         used: |c| format!("{:?}", c.store).to_lowercase(), values: ["memory", "disk", "memory", "disk"] },
     Case { key: "disk_reserve_bytes", flag: "1", variable: "2", file: "3",
         used: |c| c.disk_reserve_bytes.to_string(), values: ["1", "2", "3", "268435456"] },
-    Case { key: "store_bytes_max", flag: "1048576", variable: "2000000", file: "3000000",
-        used: |c| c.capacities[0].bytes_max.to_string(), values: ["1048576", "2000000", "3000000", "10737418240"] },
+    Case { key: "store_bytes_max", flag: "8388608", variable: "20000000", file: "30000000",
+        used: |c| c.capacities[0].bytes_max.to_string(), values: ["8388608", "20000000", "30000000", "10737418240"] },
     Case { key: "full", flag: "trim", variable: "refuse", file: "\"trim\"",
         used: |c| format!("{:?}", c.capacities[0].full).to_lowercase(), values: ["trim", "refuse", "trim", "refuse"] },
-    Case { key: "memory_bytes_max", flag: "1048576", variable: "2000000", file: "3000000",
-        used: |c| c.capacities[1].bytes_max.to_string(), values: ["1048576", "2000000", "3000000", "1073741824"] },
+    Case { key: "memory_bytes_max", flag: "8388608", variable: "20000000", file: "30000000",
+        used: |c| c.capacities[1].bytes_max.to_string(), values: ["8388608", "20000000", "30000000", "1073741824"] },
     Case { key: "public_url", flag: "http://a/", variable: "http://b, https://b", file: "[\"http://c\"]",
         used: |c| join(&c.public_urls), values: ["http://a", "http://b https://b", "http://c", ""] },
     Case { key: "allow_origin", flag: "http://a", variable: "http://b", file: "[\"http://c\", \"http://d\"]",
@@ -276,8 +276,8 @@ fn a_namespace_says_how_much_it_keeps_and_for_how_long() {
 #[test]
 fn a_capacity_that_cannot_be_is_answered_with_what_to_write() {
     for (flag, words) in [
-        ("--store-bytes-max=1000", ["store_bytes_max", "1048576"]),
-        ("--memory-bytes-max=1000", ["memory_bytes_max", "1048576"]),
+        ("--store-bytes-max=1000", ["store_bytes_max", "8388608"]),
+        ("--memory-bytes-max=1000", ["memory_bytes_max", "8388608"]),
         ("--full=stop", ["full", "write refuse, or trim"]),
     ] {
         let error = load(&[flag], &[], None).unwrap_err().to_string();
