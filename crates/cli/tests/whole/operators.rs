@@ -95,7 +95,7 @@ async fn a_path_that_is_too_long_for_a_socket_is_no_trouble() {
     second.kill().await.unwrap();
 }
 
-// Mutants: each kind of directory taken for usable -> its line fails; the code left at 1 -> all do.
+// Mutants: the exit code left at 1; the option not named -> each fails.
 #[tokio::test]
 async fn a_directory_that_cannot_be_used_ends_the_start_with_what_to_do() {
     let server = Server::start().await;
