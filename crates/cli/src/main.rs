@@ -1,5 +1,6 @@
 //! The `sosik` binary: one file per command.
 
+mod backup;
 mod connect;
 mod data;
 mod delete;
@@ -9,6 +10,7 @@ mod forget;
 mod history;
 mod out;
 mod publish;
+mod restore;
 mod serve;
 mod status;
 mod trim;
@@ -40,6 +42,10 @@ enum Command {
     Serve(serve::ServeCommand),
     /// Say how a running server and its log are
     Status(status::StatusArgs),
+    /// Write a copy of a log
+    Backup(backup::BackupArgs),
+    /// Make a data directory of a backup
+    Restore(restore::RestoreArgs),
     /// Take the oldest events of a channel away
     Trim(trim::TrimArgs),
     /// Take all events of a channel away; its numbers go on
@@ -58,6 +64,8 @@ async fn main() -> ExitCode {
         Command::History(args) => history::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Status(args) => status::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
+        Command::Restore(args) => restore::run(args).await,
         Command::Trim(args) => trim::run(args).await,
         Command::Delete(args) => delete::run(args).await,
         Command::Forget(args) => forget::run(args).await,

@@ -17,7 +17,7 @@ use std::{
 // `make runs`; `--transport sockets`; `publsh = "anyone"` in the example of sosik.toml.
 #[test]
 fn the_commands_of_the_readme_work_as_printed() {
-    works_as_printed("README.md", 11);
+    works_as_printed("README.md", 13);
 }
 
 // Mutant: `seq` 2 in its text -> fails.
@@ -154,12 +154,16 @@ struct Server {
     tcp: SocketAddr,
     /// Where its events lie.
     data: PathBuf,
+    /// Where the commands of the page are run.
+    beside: PathBuf,
 }
 
 impl Server {
     fn start(args: &[&str]) -> Self {
         let data =
             PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("readme-{:016x}", fastrand::u64(..)));
+        let beside = data.with_extension("beside");
+        fs::create_dir(&beside).unwrap();
         let mut child = Command::new(SOSIK)
             .args(["serve", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", "--data"])
             .arg(&data)
@@ -173,7 +177,7 @@ impl Server {
         let address =
             |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)?.parse().ok());
         match (address("http="), address("tcp=")) {
-            (Some(http), Some(tcp)) => Self { child, http, tcp, data },
+            (Some(http), Some(tcp)) => Self { child, http, tcp, data, beside },
             _ => {
                 let _ = child.kill();
                 panic!("the server did not start: {line:?} {:?}", child.wait());
@@ -193,6 +197,8 @@ impl Server {
             .env("SOSIK_SERVER", format!("http://{}", self.http))
             .env("SOSIK_TCP", self.tcp.to_string())
             .env_remove("http_proxy")
+            .env("SOSIK_DATA", &self.data)
+            .current_dir(&self.beside)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -218,6 +224,7 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.data);
+        let _ = fs::remove_dir_all(&self.beside);
     }
 }
 

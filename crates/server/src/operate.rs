@@ -10,13 +10,16 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 use sosik_core::Epoch;
-use sosik_store::disk::{self, OpenError};
+use sosik_store::{
+    Disk,
+    disk::{self, CopyError, DiskOptions, OpenError},
+};
 use sosik_wire::Problem;
 
-pub use crate::control::words::{Cut, Found, Mended, Removed, Status, Verified};
+pub use crate::control::words::{Copied, Cut, Found, Mended, Removed, Status, Verified};
 use crate::control::{
     Asked, ask,
-    words::{Named, Nothing, Trim},
+    words::{Backup, Named, Nothing, Trim},
 };
 
 /// Why it could not be done. The text says what to do next.
@@ -26,6 +29,12 @@ pub enum OperateError {
     /// The directory, or the log in it, cannot be used.
     #[error("{0}")]
     Data(#[from] OpenError),
+    /// There is no copy.
+    #[error("{0}")]
+    Copy(CopyError),
+    /// A path that cannot be used.
+    #[error("{0:?} cannot be used as a path; it must be UTF-8 and not empty")]
+    Path(PathBuf),
     /// There is no log in the directory.
     #[error("there is no log of Sosik in {0}; name the directory of a server with --data")]
     Missing(PathBuf),
@@ -56,12 +65,66 @@ pub enum OperateError {
     Random(#[from] getrandom::Error),
 }
 
+impl From<CopyError> for OperateError {
+    fn from(error: CopyError) -> Self {
+        match error {
+            CopyError::Open(error) => Self::Data(error),
+            error => Self::Copy(error),
+        }
+    }
+}
+
+impl OperateError {
+    /// Whether a directory is not one that can be used as it is: trying again is no use.
+    pub fn is_of_a_directory(&self) -> bool {
+        use CopyError::{NotABackup, NotEmpty, Unfinished};
+        matches!(
+            self,
+            Self::Data(_) | Self::Missing(_) | Self::Copy(NotEmpty(_) | NotABackup(_) | Unfinished(_))
+        )
+    }
+}
+
 /// How the server on `data` is. Errors: [`OperateError::NotRunning`] without one.
 pub async fn status(data: &Path) -> Result<Status, OperateError> {
     match ask(data, "/status", None::<&Nothing>).await? {
         Asked::Answer(status) => Ok(status),
         Asked::Nobody => Err(OperateError::NotRunning(data.into())),
     }
+}
+
+/// Writes a copy of the log in `data`, as it is at one moment, into `to`, which must be missing or empty. A running server
+/// does it and goes on meanwhile.
+pub async fn backup(data: &Path, to: &Path) -> Result<Copied, OperateError> {
+    let to = absolute(to)?;
+    match ask(data, "/backup", Some(&Backup { to: to.clone() })).await? {
+        Asked::Answer(copied) => Ok(copied),
+        Asked::Nobody => {
+            let options = DiskOptions::new(Epoch::new(getrandom::u64()?));
+            let log = offline(data, move |data| Ok(Disk::open(data, options)?)).await?;
+            let kept = log.backup(&to, |_| {}).await?;
+            let renewed = log.renewed().map(ToString::to_string);
+            // Closing it waits for its threads.
+            blocking(move || {
+                drop(log);
+                Ok(())
+            })
+            .await?;
+            Ok(Copied { renewed, ..Copied::of(&to, &kept) })
+        }
+    }
+}
+
+/// Makes a log in `data`, which must be missing or empty, of the backup in `from`. It begins a new epoch: readers of the log
+/// that the backup was taken of are told a gap.
+pub async fn restore(from: &Path, data: &Path) -> Result<Copied, OperateError> {
+    let (from, to) = (from.to_owned(), absolute(data)?);
+    let fresh = Epoch::new(getrandom::u64()?);
+    blocking(move || {
+        let kept = disk::restore(&from, &to, fresh, |_| {})?;
+        Ok(Copied::of(&to, &kept))
+    })
+    .await
 }
 
 /// Reads the whole log in `data` and says what is wrong; changes nothing. A running server goes on meanwhile.
@@ -117,11 +180,26 @@ async fn offline<T: Send + 'static>(
     work: impl FnOnce(&Path) -> Result<T, OperateError> + Send + 'static,
 ) -> Result<T, OperateError> {
     let data = data.to_owned();
-    let done = tokio::task::spawn_blocking(move || {
+    blocking(move || {
         if !disk::is_log(&data)? {
             return Err(OperateError::Missing(data));
         }
         work(&data)
-    });
-    done.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, OperateError> + Send + 'static,
+) -> Result<T, OperateError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+/// The server that is asked may stand in another directory.
+fn absolute(path: &Path) -> Result<PathBuf, OperateError> {
+    // A name that is no text could not be written into the question.
+    let is_text = path.to_str().is_some();
+    std::path::absolute(path).ok().filter(|_| is_text).ok_or_else(|| OperateError::Path(path.into()))
 }

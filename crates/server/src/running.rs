@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use sosik_core::{Capacity, Full, LogId};
+use sosik_core::Full;
 use sosik_transport::{Caller, Hub};
 use sosik_wire::{Down, Encoding, Goodbye};
 use tokio::{sync::watch, time::timeout};
@@ -85,7 +85,7 @@ pub async fn start(options: Checked) -> Result<Running, ServeError> {
         sockets: sockets.clone(),
         stores,
         namespaces: namespaces.map(|namespace| (namespace.name.clone(), namespace.log)).collect(),
-        refuses_when_full: Capacity::of(LogId::Disk).full == Full::Refuse,
+        refuses_when_full: options.capacities[0].full == Full::Refuse,
         reserve_bytes: options.disk_reserve_bytes,
     };
     tasks.spawn("told", told::run(measured.clone()));

@@ -94,9 +94,9 @@ const EACH: Duration = Duration::from_secs(1);
 const FAILED: &str = "a write or a sync of the durable log failed: publishes into it are refused with storage_failed, \
     reading goes on. Look at the disk (dmesg, SMART), then start the server anew; what was acknowledged is kept";
 const FULL: &str = "the durable log is full: publishes into it are refused with storage_full, reading goes on. Make room \
-    on its disk, keep less (events_max, sosik trim), or raise its capacity; it goes on by itself then";
+    on its disk, keep less (sosik trim, bytes_max of the namespaces), or raise store_bytes_max; it goes on by itself then";
 const STORED_AGAIN: &str = "there is room again: publishes into the durable log are taken";
-const NEARLY_FULL: &str = "the durable log has reached 80 % of its capacity: keep less, or raise it";
+const NEARLY_FULL: &str = "the durable log has reached 80 % of its capacity: keep less (sosik trim, bytes_max of the namespaces), or raise store_bytes_max";
 const REOPENED: &str = "the disk was full in the middle of a write; the durable log was opened anew and has lost nothing \
     that was acknowledged";
 const DAMAGED: &str = "were found in the durable log: readers are told gaps there. The disk may be failing: make a backup \

@@ -250,6 +250,49 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+// Mutants: the restored log goes on in the old epoch -> no gap; the backup taken of the directory and not by the server ->
+// refused as in use; the exit code of a directory that is not empty left at 1.
+#[tokio::test]
+async fn a_backup_of_a_running_server_becomes_a_log_whose_old_readers_are_told() {
+    let mut server = Server::start().await;
+    server.run(&["publish", "demo:a", "-"], "1\n2\n3\n").await;
+    let cursor = cursor_now(&server).await;
+    let said = server.run(&["backup", "kept", "--json"], "").await;
+    let told: serde_json::Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
+    let kept = server.data().parent().unwrap().join("kept");
+    assert_eq!((&told["to"], &told["head"]), (&kept.to_str().unwrap().into(), &3.into()), "{told}");
+    assert_eq!(fs::metadata(&kept).unwrap().mode() & 0o777, 0o700);
+    server.run(&["publish", "demo:a", "-"], "4\n5\n").await;
+    for (args, code, words) in [
+        (&["backup", "kept"][..], 3, "empty"),
+        (&["restore", "kept"], 4, "in use"),
+        (&["restore", "kept", "--data", "."], 4, "empty"),
+        (&["restore", "kept/tables", "--data", "other"], 4, "not a backup"),
+        (&["serve", "--data", "kept", "--listen", "127.0.0.1:0"], 4, "sosik restore"),
+    ] {
+        let ended = server.run(args, "").await;
+        assert_eq!((ended.code, ended.err.contains(words)), (code, true), "{args:?}: {ended:?}");
+    }
+    server.stop().await;
+    let ended = server.run(&["backup", "second"], "").await;
+    assert_eq!(
+        (ended.code, ended.out.contains("up to position 5")),
+        (0, true),
+        "without a server: {ended:?}"
+    );
+    fs::rename(server.data(), kept.with_file_name("old")).unwrap();
+    let ended = server.run(&["restore", "kept"], "").await;
+    assert_eq!((ended.code, ended.out.contains("up to position 3")), (0, true), "{ended:?}");
+    server.again().await;
+    let said = server.run(&["publish", "demo:a", "-"], "40\n50\n").await;
+    assert_eq!(said.out, "demo:a 4 synced\ndemo:a 5 synced\n", "{said:?}");
+    let seen = after(&server, &cursor, 3).await;
+    assert!(seen[0].contains("\"reason\":\"epoch\""), "{seen:?}");
+    assert!(seen[1].contains("\"data\":40") && seen[2].contains("\"data\":50"), "{seen:?}");
+    let all = server.run(&["history", "demo:a"], "").await;
+    assert_eq!(all.out, "demo:a 1 1\ndemo:a 2 2\ndemo:a 3 3\ndemo:a 4 40\ndemo:a 5 50\n");
+}
+
 // Mutants: `delete` forgets the numbers -> the last publish has number 1; the channel's namespace not looked up -> the
 // refusal names a line that opens nothing; `--below` taken for `--keep` -> another count.
 #[tokio::test]

@@ -10,11 +10,11 @@ use axum::{
 use http::Response;
 use serde::{Serialize, de::DeserializeOwned};
 use sosik_core::{ChannelName, Error, Grant, Pattern, Store, Verb, store::StoreError};
-use sosik_store::Disk;
+use sosik_store::{Disk, disk::CopyError};
 use sosik_wire::{Code, Problem};
 use tokio::time::timeout;
 
-use super::words::{Named, Nothing, Removed, Status, Trim, Verified};
+use super::words::{Backup, Copied, Named, Nothing, Removed, Status, Trim, Verified};
 use crate::{
     measured::Measured,
     reply::{Reply, problem, text},
@@ -32,6 +32,7 @@ pub(super) fn router(operated: Operated) -> Router {
     let asked = operated.clone();
     Router::new()
         .route("/status", get(async move || reply(Ok(status(&asked)))))
+        .route("/backup", order(&operated, backup))
         .route("/verify", order(&operated, verify))
         .route("/trim", order(&operated, trim))
         .route("/delete", order(&operated, delete))
@@ -92,6 +93,23 @@ fn status(operated: &Operated) -> Status {
         free_bytes: figures.free_bytes,
         damaged: figures.damaged,
     }
+}
+
+async fn backup(operated: Arc<Operated>, Backup { to }: Backup) -> Result<Copied, Problem> {
+    let kept = operated.disk.backup(&to, |_| {}).await.map_err(|error| copied(&error))?;
+    tracing::info!("a backup was written to {}", to.display());
+    Ok(Copied::of(&to, &kept))
+}
+
+/// Whose fault it was that there is no copy.
+fn copied(error: &CopyError) -> Problem {
+    let code = match error {
+        CopyError::Open(_) | CopyError::NotEmpty(_) => Code::BadRequest,
+        CopyError::NoRoom(_) => Code::StorageFull,
+        CopyError::Interrupted(_) => Code::Unavailable,
+        _ => Code::Internal,
+    };
+    Problem::new(code, error.to_string())
 }
 
 async fn verify(operated: Arc<Operated>, _: Nothing) -> Result<Verified, Problem> {

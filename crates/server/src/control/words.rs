@@ -1,9 +1,12 @@
 //! What the control socket is asked and answers, in JSON and for people.
 
-use std::fmt;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
-use sosik_store::disk::{Damage, Repaired, Report};
+use sosik_store::disk::{self, Damage, Kept, Repaired, Report};
 
 /// A question that says nothing more.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -142,6 +145,43 @@ impl fmt::Display for Mended {
         writeln!(f, "{found}")?;
         writeln!(f, "repaired: {events_lost} events lost, {records_rebuilt} records of channels made anew")?;
         write!(f, "the log began a new epoch: readers with older cursors are told a gap")
+    }
+}
+
+/// Where a backup goes, as an absolute path.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Backup {
+    pub(crate) to: PathBuf,
+}
+
+/// A backup that was taken, or a log that was made of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// The directory that was written.
+    pub to: PathBuf,
+    /// The place of the last event in it.
+    pub head: u64,
+    /// Rows of all tables.
+    pub rows: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Why opening the log for it began a new epoch: it had lost something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed: Option<String>,
+}
+
+impl Copied {
+    pub(crate) fn of(to: &Path, kept: &Kept) -> Self {
+        let disk::Copied { rows, bytes, .. } = kept.copied;
+        Self { to: to.into(), head: kept.head.number(), rows, bytes, renewed: None }
+    }
+}
+
+impl fmt::Display for Copied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { to, head, rows, .. } = self;
+        write!(f, "{}: {rows} rows, {}, up to position {head}", to.display(), bytes(self.bytes))?;
+        self.renewed.as_ref().map_or(Ok(()), |why| write!(f, "\nattention: {why}"))
     }
 }
 
