@@ -9,6 +9,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Semaphore;
 
 use crate::{
     channel::Channel,
@@ -16,6 +17,7 @@ use crate::{
     error::Error,
     event::Event,
     herald::WatchId,
+    limits::RECORD_READS_MAX,
     name::ChannelName,
     newest::Newest,
     reads::Reads,
@@ -34,6 +36,7 @@ pub(crate) struct Life {
     pub(crate) level: Level,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) reads: Reads,
+    record_reads: Semaphore,
     pub(crate) newest: Newest,
     pub(crate) removals: Removals,
     spaces: HashMap<Box<str>, Arc<Space>>,
@@ -70,6 +73,7 @@ impl Life {
             level: opened.level,
             store,
             reads: Reads::default(),
+            record_reads: Semaphore::new(RECORD_READS_MAX),
             newest: Newest::default(),
             removals: Removals::default(),
             spaces: own
@@ -131,6 +135,8 @@ impl Life {
     pub(crate) async fn channel(&self, name: &ChannelName) -> Result<Arc<Channel>, Error> {
         let channel = self.touch(&mut self.channels.lock(), name);
         let load = async || -> Result<(), Error> {
+            // Never closed, so there is a permit.
+            let _permit = self.record_reads.acquire().await;
             channel.load(self.store.channel(name).await?);
             Ok(())
         };

@@ -85,6 +85,9 @@ pub const DISK_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
 pub const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Page reads of the store that run at the same time, per node.
 pub const PAGE_READS_MAX: usize = 64;
+/// Records of channels that are read from the store at the same time, per log; more wait, so that a crowd that comes back
+/// after a restart is slow and not refused.
+pub const RECORD_READS_MAX: usize = 1_024;
 /// Bytes of pages that were read lately and are kept for readers that come near, per log: 4 MiB.
 pub const READS_HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Joins of one connection that wait for their backlog.

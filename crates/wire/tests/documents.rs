@@ -111,6 +111,7 @@ fn the_page_of_limits_has_the_numbers_of_the_code() {
         ("IDEMPOTENCY_KEYS_MAX", limits::IDEMPOTENCY_KEYS_MAX),
         ("PRODUCERS_MAX", limits::PRODUCERS_MAX),
         ("PAGE_READS_MAX", limits::PAGE_READS_MAX as u64),
+        ("RECORD_READS_MAX", limits::RECORD_READS_MAX as u64),
         ("READS_HELD_BYTES_MAX", limits::READS_HELD_BYTES_MAX as u64),
         ("BACKLOGS_MAX", limits::BACKLOGS_MAX as u64),
     ];

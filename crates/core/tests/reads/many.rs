@@ -9,6 +9,7 @@ use sosik_core::{
     store::{Batch, Entry, Place},
 };
 use sosik_testkit::Scratch;
+use tokio::task::JoinSet;
 
 use super::*;
 
@@ -51,4 +52,23 @@ async fn a_prefix_of_a_hundred_thousand_channels_is_read_page_by_page() {
     assert_eq!((channels.len(), events.len(), gaps), (count / 1_000, count / 1_000, 0));
     let reads = rig.reads_of(LogId::Disk);
     assert!((10..=50).contains(&reads), "{reads} reads");
+}
+
+// Mutant: records read without a bound of their own -> those beyond the queue of the store are refused.
+#[tokio::test]
+async fn a_crowd_with_a_channel_each_is_let_in_after_a_restart() {
+    let scratch = Scratch::new();
+    let count = 8_000;
+    fill(&scratch.open(), (0..count).map(|i| format!("room:{i}"))).await;
+    let rig = Rig::on(&scratch).await;
+    let mut readers = JoinSet::new();
+    for i in 0..count {
+        let node = rig.running.node.clone();
+        readers.spawn(async move {
+            let set = patterns(&[&format!("room:{i}")]);
+            let mut reader = node.read(grant(SPACES), &set, Start::Beginning, 1).await.unwrap();
+            drain(&mut reader).await.0.len()
+        });
+    }
+    assert!(readers.join_all().await.into_iter().all(|events| events == 1));
 }
