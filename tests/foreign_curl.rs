@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use sosik_tests::{
-    process::{curl, curl_starts, publish},
+    process::{Process, curl, curl_starts, publish},
     server::{demo, open, until},
+    workspace,
 };
 use sosik_wire::TransportName;
 
@@ -202,4 +203,27 @@ async fn plain_get_of_the_websocket_path_is_426() {
     );
     assert!(head.lines().any(|line| line == "connection: upgrade"), "{head}");
     assert_eq!(json_of(body.as_bytes())["code"], "upgrade");
+}
+
+// Mutants: the header ignored -> a second `seq`; another address on the page -> curl is refused.
+#[tokio::test]
+async fn the_example_of_publishing_once_can_be_run_again_and_again() {
+    let server = demo().await.unwrap();
+    let page = std::fs::read_to_string(workspace::root().join("docs/protocol/once.md")).unwrap();
+    let example = page.split("```sh\n").nth(1).unwrap().split("```").next().unwrap().trim();
+    assert!(example.starts_with("curl ") && example.contains("http://localhost:7171/"), "{example}");
+    let example = example.replace("http://localhost:7171", &format!("http://{}", server.http));
+    let mut first = Value::Null;
+    for duplicate in [false, true, true] {
+        let mut shell =
+            Process::start("sh", &["-c", &example.replacen("curl ", "curl --silent --noproxy '*' ", 1)])
+                .unwrap();
+        let said = json_of(shell.until(|bytes| bytes.ends_with(b"\n")).await.unwrap());
+        assert_eq!(said["duplicate"], duplicate, "{said}");
+        if first.is_null() {
+            first = said;
+        } else {
+            assert_eq!((&said["seq"], &said["cursor"]), (&first["seq"], &first["cursor"]));
+        }
+    }
 }

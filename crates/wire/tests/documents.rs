@@ -41,10 +41,11 @@ fn examples_of_frames_are_lines_of_the_vectors() {
             Some(vector.get("json_line").or_else(|| vector.get("line"))?.as_str()?.trim_end().to_owned())
         })
         .collect();
-    let frames = page("frames.md");
+    let (frames, once) = (page("frames.md"), page("once.md"));
     let examples = fenced(&frames, "json");
-    assert!(examples.len() > 20, "{examples:?}");
-    for example in &examples {
+    let of_once = fenced(&once, "json");
+    assert!(examples.len() > 20 && of_once.len() == 2, "{examples:?} {of_once:?}");
+    for example in examples.iter().chain(&of_once) {
         assert!(vectors.contains(*example), "not in the vectors: {example}");
     }
     let types: BTreeSet<_> = vectors.iter().filter_map(|line| type_of(line)).collect();
@@ -108,6 +109,7 @@ fn the_page_of_limits_has_the_numbers_of_the_code() {
         ("ONCE_ID_BYTES_MAX", limits::ONCE_ID_BYTES_MAX as u64),
         ("PRODUCER_SEQS_HELD", limits::PRODUCER_SEQS_HELD as u64),
         ("ONCE_WINDOW_MS", limits::ONCE_WINDOW_MS),
+        ("KEY_CLOCK_SLACK_MS", limits::KEY_CLOCK_SLACK_MS),
         ("IDEMPOTENCY_KEYS_MAX", limits::IDEMPOTENCY_KEYS_MAX),
         ("PRODUCERS_MAX", limits::PRODUCERS_MAX),
         ("PAGE_READS_MAX", limits::PAGE_READS_MAX as u64),
@@ -123,6 +125,37 @@ fn the_page_of_limits_has_the_numbers_of_the_code() {
     let known: BTreeSet<_> =
         numbers.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value)).collect();
     assert_eq!(said, known);
+}
+
+// Mutant: 100,000 keys on the page -> fails.
+#[test]
+fn the_page_on_publishing_once_has_the_bounds_of_the_code() {
+    let hours = limits::ONCE_WINDOW_MS / 3_600_000;
+    let number = |number: u64| {
+        let digits = number.to_string();
+        let groups: Vec<_> =
+            digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+        groups.join(",")
+    };
+    let said = table(&page("once.md"), "| bound | value |");
+    for (value, name) in [
+        (format!("| {hours} h since"), "ONCE_WINDOW_MS"),
+        (format!("| {} (", number(limits::IDEMPOTENCY_KEYS_MAX)), "IDEMPOTENCY_KEYS_MAX"),
+        (format!("| {} (", number(limits::PRODUCERS_MAX)), "PRODUCERS_MAX"),
+        (format!("| the last {} (", limits::PRODUCER_SEQS_HELD), "PRODUCER_SEQS_HELD"),
+    ] {
+        assert!(
+            said.iter().any(|row| row.contains(&value) && row.contains(name)),
+            "{name}: {value} in {said:?}"
+        );
+    }
+    let codes = table(&page("once.md"), "| answer | meaning |").concat();
+    for code in Code::ALL
+        .iter()
+        .filter(|code| code.name().starts_with("producer_") || code.name().starts_with("key_"))
+    {
+        assert!(codes.contains(&format!("`{}`", code.name())), "{code:?}");
+    }
 }
 
 fn page(name: &str) -> String {
