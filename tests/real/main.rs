@@ -8,6 +8,7 @@
 mod burst;
 mod follower;
 mod kill;
+mod once;
 mod storage;
 mod syncs;
 mod up;

@@ -5,4 +5,5 @@
 mod changes;
 mod commands;
 mod operators;
+mod publishes;
 mod server;
