@@ -125,6 +125,10 @@ impl Door {
         // A peer that is gone already has no addresses.
         let Ok(local) = stream.local_addr() else { return Admitted::Gone };
         let Ok(slot) = self.sockets.slots.clone().try_acquire_owned() else {
+            // A stop that waits for the last one to close has taken every slot: there is room, but not here any more.
+            if *self.draining.borrow() {
+                return Admitted::Gone;
+            }
             self.sockets.refused.fetch_add(1, Relaxed);
             return Admitted::Full(stream);
         };
