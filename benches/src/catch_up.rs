@@ -2,9 +2,7 @@
 //! takes, and whether live delivery feels it.
 
 use std::{
-    env,
-    error::Error,
-    fs, io,
+    env, fs, io,
     path::PathBuf,
     sync::{
         Arc,
@@ -21,7 +19,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::server::Server;
+use crate::server::{Failed, Server};
 
 /// Events that the reader is behind; `SOSIK_BENCH_BEHIND` overrides it.
 const BEHIND: u64 = 1_000_000;
@@ -33,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 const QUIET_EVENTS: usize = 400;
 
 /// Fills a log, starts again, measures, and prints one line for each figure.
-pub(crate) async fn measure() -> Result<Value, Box<dyn Error>> {
+pub(crate) async fn run() -> Result<Value, Failed> {
     let behind = env::var("SOSIK_BENCH_BEHIND").ok().and_then(|text| text.parse().ok()).unwrap_or(BEHIND);
     let directory = Directory::new()?;
     let server = Server::on_disk(&directory.0, CONFIG).await?;
@@ -49,7 +47,7 @@ pub(crate) async fn measure() -> Result<Value, Box<dyn Error>> {
     let (own, address) = (seen.clone(), server.http);
     reader.spawn(async move {
         let mut socket = TcpStream::connect(address).await?;
-        socket.write_all(get("room:behind", "start").as_bytes()).await?;
+        socket.write_all(get("talk:behind", "start").as_bytes()).await?;
         let mut chunk = vec![0; 256 * 1024];
         let mut rest = Vec::new();
         while own.load(Ordering::Relaxed) < behind {
@@ -97,26 +95,22 @@ impl Live {
     async fn open(server: &Server) -> io::Result<Self> {
         let mut socket = TcpStream::connect(server.http).await?;
         socket.set_nodelay(true)?;
-        socket.write_all(get("room:live", "now").as_bytes()).await?;
+        socket.write_all(get("talk:live", "now").as_bytes()).await?;
         sleep(Duration::from_millis(300)).await;
         Ok(Self { reader: tokio::sync::Mutex::new(socket) })
     }
 
     /// Milliseconds from before each publish until its event is here, one at a time until `done`.
-    async fn latencies(
-        &self,
-        server: &Server,
-        done: impl Fn(usize) -> bool,
-    ) -> Result<Vec<f64>, Box<dyn Error>> {
+    async fn latencies(&self, server: &Server, done: impl Fn(usize) -> bool) -> Result<Vec<f64>, Failed> {
         let mut reader = self.reader.lock().await;
-        let mut publisher = server.publisher().await?;
+        let mut publisher = server.asker().await?;
         let (mut all, mut number, mut held) = (Vec::new(), new_series(), Vec::new());
         let mut chunk = vec![0; 64 * 1024];
         while !done(all.len()) {
             number += 1;
             let mark = format!("\"live-{number}\"");
             let began = Instant::now();
-            publisher.publish_to("room:live", &mark).await?;
+            publisher.publish_to("talk:live", &mark).await?;
             while !held.windows(mark.len()).any(|window| window == mark.as_bytes()) {
                 let count = reader.read(&mut chunk).await?;
                 if count == 0 {
@@ -138,9 +132,9 @@ fn new_series() -> u64 {
     NEXT.fetch_add(1_000_000, Ordering::Relaxed)
 }
 
-async fn fill(server: &Server, count: u64) -> Result<(), Box<dyn Error>> {
-    let mut publisher = server.publisher().await?;
-    let event = format!("{{\"channel\":\"room:behind\",\"data\":\"{}\"}}", "x".repeat(DATA_BYTES - 2));
+async fn fill(server: &Server, count: u64) -> Result<(), Failed> {
+    let mut publisher = server.asker().await?;
+    let event = format!("{{\"channel\":\"talk:behind\",\"data\":\"{}\"}}", "x".repeat(DATA_BYTES - 2));
     for at in (0..count).step_by(EVENTS_PER_PUBLISH) {
         let some = EVENTS_PER_PUBLISH.min((count - at) as usize);
         publisher.post(&format!("[{}]", vec![&*event; some].join(","))).await?;
@@ -186,4 +180,4 @@ impl Drop for Directory {
 }
 
 const EVENTS_PER_PUBLISH: usize = 1_000;
-const CONFIG: &str = "[[namespace]]\nname = \"room\"\nread = \"anyone\"\npublish = \"anyone\"\nlog = \"disk\"\nevents_max = 1000000\n";
+const CONFIG: &str = "[[namespace]]\nname = \"talk\"\nread = \"anyone\"\npublish = \"anyone\"\nlog = \"disk\"\nevents_max = 1000000\n";

@@ -1,6 +1,13 @@
 //! What the machine is and what it spent, from `/proc`.
 
-use std::{fs, io, time::Duration};
+use std::{
+    fs,
+    io::{self, Seek, Write},
+    path::Path,
+    time::Duration,
+};
+
+use tokio::time::Instant;
 
 /// CPU time at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +59,25 @@ pub(crate) fn anonymous_bytes(pid: u32) -> io::Result<u64> {
     Ok(line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024)
 }
 
+/// What the disk below `directory` takes for one small write and its sync, the median of [`SYNCS`], microseconds.
+pub(crate) fn sync_us(directory: &Path) -> io::Result<f64> {
+    let path = directory.join("sync");
+    let mut file = fs::File::create(&path)?;
+    file.write_all(&[0; 64 * 1024])?;
+    file.sync_all()?;
+    file.rewind()?;
+    let mut times = Vec::with_capacity(SYNCS);
+    for _ in 0..SYNCS {
+        let began = Instant::now();
+        file.write_all(&[1; 300])?;
+        file.sync_data()?;
+        times.push(began.elapsed());
+    }
+    times.sort();
+    fs::remove_file(&path)?;
+    Ok(times[SYNCS / 2].as_secs_f64() * 1e6)
+}
+
 /// Processor and their number, for the record.
 pub(crate) fn describe() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -64,3 +90,4 @@ pub(crate) fn describe() -> String {
 }
 
 const TICK_MS: u64 = 10;
+const SYNCS: usize = 200;

@@ -2,7 +2,6 @@
 //! their `"seq":` and counted.
 
 use std::{
-    error::Error,
     net::SocketAddr,
     sync::{
         Arc,
@@ -18,7 +17,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::server::{CHANNEL, Server};
+use crate::server::{CHANNEL, Failed, Server};
 
 /// The transports, as bytes to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,11 +114,7 @@ pub(crate) struct Crowd {
 
 impl Crowd {
     /// Opens `count` readers, in groups so that the listener's queue is not the figure.
-    pub(crate) async fn open(
-        carrier: Carrier,
-        server: &Server,
-        count: usize,
-    ) -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn open(carrier: Carrier, server: &Server, count: usize) -> Result<Self, Failed> {
         let (mut seen, mut tasks) = (Vec::new(), JoinSet::new());
         for i in 0..count {
             let mut socket = TcpStream::connect(carrier.address(server)).await?;
@@ -163,11 +158,7 @@ impl Crowd {
     }
 }
 
-async fn read(
-    carrier: Carrier,
-    socket: &mut TcpStream,
-    seen: &Seen,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn read(carrier: Carrier, socket: &mut TcpStream, seen: &Seen) -> Result<(), Failed> {
     let mut held = Vec::new();
     let mut chunk = vec![0; 16 * 1024];
     let mut cursor = "now".to_owned();

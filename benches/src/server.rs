@@ -27,14 +27,14 @@ pub(crate) struct Server {
 
 impl Server {
     /// Everything in memory, and the demo namespace.
-    pub(crate) async fn start() -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn start() -> Result<Self, Failed> {
         let mut command = Command::new(binary()?);
         command.args(["serve", "--demo", "--store", "memory"]);
         Self::run(command).await
     }
 
     /// With its log and its configuration in `directory`.
-    pub(crate) async fn on_disk(directory: &Path, config: &str) -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn on_disk(directory: &Path, config: &str) -> Result<Self, Failed> {
         let path = directory.join("sosik.toml");
         fs::write(&path, config)?;
         let mut command = Command::new(binary()?);
@@ -42,7 +42,7 @@ impl Server {
         Self::run(command).await
     }
 
-    async fn run(mut command: Command) -> Result<Self, Box<dyn Error>> {
+    async fn run(mut command: Command) -> Result<Self, Failed> {
         command
             .args(["--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"])
             .current_dir(std::env::temp_dir())
@@ -61,6 +61,10 @@ impl Server {
         Ok(Self { pid, http: address("http=")?, tcp: address("tcp=")?, child })
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     pub(crate) fn cpu(&self) -> io::Result<Cpu> {
         Cpu::of_process(self.pid)
     }
@@ -69,8 +73,10 @@ impl Server {
         anonymous_bytes(self.pid)
     }
 
-    pub(crate) async fn publisher(&self) -> io::Result<Publisher> {
-        Ok(Publisher { socket: TcpStream::connect(self.http).await? })
+    pub(crate) async fn asker(&self) -> io::Result<Asker> {
+        let socket = TcpStream::connect(self.http).await?;
+        socket.set_nodelay(true)?;
+        Ok(Asker { socket, answer: Vec::new() })
     }
 
     pub(crate) async fn stop(mut self) {
@@ -80,49 +86,95 @@ impl Server {
     }
 }
 
-/// One connection that publishes, an event at a time.
-pub(crate) struct Publisher {
-    socket: TcpStream,
+/// A directory on the disk under measurement; it goes with its owner.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Below `SOSIK_BENCH_DIR`, by default the system's temporary directory. It must not lie in memory.
+    pub(crate) fn new() -> io::Result<Self> {
+        let below = std::env::var_os("SOSIK_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+        let path = below.join(format!("sosik-bench-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
-impl Publisher {
-    pub(crate) async fn publish(&mut self, data: &str) -> Result<(), Box<dyn Error>> {
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// One connection that asks and waits for the answer, kept alive.
+pub(crate) struct Asker {
+    socket: TcpStream,
+    answer: Vec<u8>,
+}
+
+impl Asker {
+    pub(crate) async fn publish(&mut self, data: &str) -> Result<(), Failed> {
         self.publish_to(CHANNEL, data).await
     }
 
-    pub(crate) async fn publish_to(&mut self, channel: &str, data: &str) -> Result<(), Box<dyn Error>> {
-        self.post(&format!("{{\"channel\":\"{channel}\",\"data\":{data}}}")).await
+    pub(crate) async fn publish_to(&mut self, channel: &str, data: &str) -> Result<(), Failed> {
+        self.post(&event(channel, data)).await
     }
 
     /// Publishes `body` as it is.
-    pub(crate) async fn post(&mut self, body: &str) -> Result<(), Box<dyn Error>> {
-        let head = format!(
-            "POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        self.socket.write_all((head + body).as_bytes()).await?;
-        let mut answer = Vec::new();
-        while !is_whole(&answer) {
-            if self.socket.read_buf(&mut answer).await? == 0 {
-                return Err("the publisher was cut".into());
+    pub(crate) async fn post(&mut self, body: &str) -> Result<(), Failed> {
+        self.ask(&request_of(body)).await
+    }
+
+    /// Sends a whole request; its answer must be 200 and have a length.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> Result<(), Failed> {
+        self.socket.write_all(request).await?;
+        self.answer.clear();
+        while !is_whole(&self.answer) {
+            if self.socket.read_buf(&mut self.answer).await? == 0 {
+                return Err("the connection was cut".into());
             }
         }
-        let text = String::from_utf8_lossy(&answer);
-        if text.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(format!("refused: {text}").into()) }
+        if self.answer.starts_with(b"HTTP/1.1 200") {
+            return Ok(());
+        }
+        Err(format!("refused: {}", String::from_utf8_lossy(&self.answer)).into())
     }
 }
+
+/// The body of a publish.
+pub(crate) fn event(channel: &str, data: &str) -> String {
+    format!("{{\"channel\":\"{channel}\",\"data\":{data}}}")
+}
+
+/// The request with this body.
+pub(crate) fn request_of(body: &str) -> Vec<u8> {
+    let head = format!(
+        "POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    (head + body).into_bytes()
+}
+
+/// What a task of the load may end with.
+pub(crate) type Failed = Box<dyn Error + Send + Sync>;
 
 /// Whether an answer with a `Content-Length` has come to its end.
 fn is_whole(answer: &[u8]) -> bool {
     let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
-    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-    let length = length.and_then(|text| text.trim().parse::<usize>().ok()).unwrap_or(0);
+    let head = String::from_utf8_lossy(&answer[..end]);
+    let length = head
+        .lines()
+        .find_map(|line| line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case("content-length")));
+    let length = length.and_then(|(_, text)| text.trim().parse::<usize>().ok()).unwrap_or(0);
     answer.len() >= end + 4 + length
 }
 
 /// `sosik` beside this program.
-fn binary() -> Result<PathBuf, Box<dyn Error>> {
+fn binary() -> Result<PathBuf, Failed> {
     let path = std::env::current_exe()?.with_file_name("sosik");
     if path.exists() {
         Ok(path)
@@ -133,3 +185,6 @@ fn binary() -> Result<PathBuf, Box<dyn Error>> {
 
 /// What everybody reads.
 pub(crate) const CHANNEL: &str = "demo:bench";
+/// A configuration with the namespace of the demo, for a log on disk.
+pub(crate) const DEMO: &str =
+    "[[namespace]]\nname = \"demo\"\nread = \"anyone\"\npublish = \"anyone\"\nhistory = \"anyone\"\n";
