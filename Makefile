@@ -23,6 +23,7 @@ help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/' | expand -t 16
 	@echo
 	@echo 'make test and make proof need chromium, nginx, nc (OpenBSD), curl, node with npm, python3 with venv, strace.'
+	@echo 'They mount a small disk in a namespace of their own and attach strace to a server, which root may.'
 	@echo 'As root on Debian the missing ones are installed with apt-get; otherwise the missing ones are named'
 	@echo 'and the run fails: nothing is skipped. The npm packages of tests/foreign/ go to its node_modules,'
 	@echo 'the Python packages to .cache/venv. cargo-nextest is used when present, else cargo test.'
@@ -61,9 +62,9 @@ proof: tools ## the seeded tests with many seeds (PROOF_SEEDS=5000), bounded by 
 	@cargo nextest --version >/dev/null 2>&1 || { echo 'make proof needs cargo-nextest: cargo install cargo-nextest --locked'; exit 1; }
 	SOSIK_SEEDS=$(PROOF_SEEDS) cargo nextest run $(LOCKED) --workspace --profile proof
 
-bench: ## measure a release build: CPU per delivery and memory per idle connection (SOSIK_BENCH_READERS=1000; a minute)
+bench: ## measure a release build: deliveries, publishes, a slow disk (PARTS=publishes; SOSIK_BENCH_READERS=1000; two minutes)
 	cargo build $(LOCKED) --release -p sosik-cli -p sosik-bench
-	target/release/sosik-bench
+	target/release/sosik-bench $(PARTS)
 
 tools: ## install what the foreign clients of the tests need, or say what is missing
 	@tests/foreign/prepare.sh

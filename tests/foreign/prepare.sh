@@ -48,6 +48,15 @@ if [ -n "$still" ]; then
     echo "       Debian: apt-get install $(for tool in $still; do package_of "$tool"; done | tr '\n' ' ')" >&2
     exit 1
 fi
+if ! unshare -rm mount -t tmpfs sosik-test "$root/tests" 2>/dev/null; then
+    echo "error: the tests fill a small disk: they need the right to mount one in a namespace of their own" >&2
+    echo "       (unshare -rm mount -t tmpfs ...). Run them as root, or allow unprivileged user namespaces." >&2
+    exit 1
+fi
+if [ "$(id -u)" != 0 ] && [ "$(cat /proc/sys/kernel/yama/ptrace_scope 2>/dev/null || echo 0)" != 0 ]; then
+    echo "error: the tests attach strace to a running server: run them as root, or set kernel.yama.ptrace_scope=0." >&2
+    exit 1
+fi
 if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt $node_least ]; then
     echo "error: the tests need node $node_least or later; this is $(node --version)." >&2
     exit 1

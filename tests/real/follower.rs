@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use sosik_lab::checker::{self, CursorFrom, Observed};
-use sosik_testkit::carriers::{Ask, Begin, Carrier, Line, News, Place, Transcript};
+use sosik_testkit::carriers::{
+    Ask, Begin, Carrier, LONG_POLL, Line, News, POLL, Place, SIX, SSE, TCP, Transcript, WEBSOCKET,
+};
 use tokio::{sync::watch, time::sleep};
 
 /// Where the server is now; `None` while it is down.
@@ -96,4 +98,15 @@ impl Follower {
         }
         came
     }
+}
+
+/// Five readers: name, set, and the transports in the order in which they are taken.
+pub(crate) fn readers() -> [(&'static str, &'static [&'static str], Vec<&'static dyn Carrier>); 5] {
+    [
+        ("one by WebSocket", &["talk:1", "talk:2"], vec![&WEBSOCKET]),
+        ("all by SSE and long-poll", &["talk:*"], vec![&SSE, &LONG_POLL]),
+        ("one by TCP and poll", &["talk:0"], vec![&TCP, &POLL]),
+        ("all over everything", &["talk:*"], SIX.to_vec()),
+        ("what is soon trimmed", &["short:*"], SIX.to_vec()),
+    ]
 }

@@ -6,7 +6,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod burst;
+mod crowd;
+mod directories;
 mod follower;
+mod full;
+mod judge;
 mod kill;
 mod once;
 mod storage;

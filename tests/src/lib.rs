@@ -4,6 +4,7 @@ pub mod foreign;
 pub mod process;
 pub mod scratch;
 pub mod server;
+pub mod small_disk;
 pub mod sosik;
 pub mod strace;
 pub mod workspace;

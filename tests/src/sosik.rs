@@ -1,7 +1,9 @@
 //! The binary as an operator runs it: `sosik serve` in a process of its own, on free ports of loopback.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -23,6 +25,8 @@ pub struct Serve {
     pub args: Vec<String>,
     /// The text of its `sosik.toml`.
     pub config: String,
+    /// What it is started through: a program that it takes the place of, with its arguments. Empty for none.
+    pub through: Vec<String>,
 }
 
 impl Serve {
@@ -34,7 +38,7 @@ impl Serve {
                 "[[namespace]]\nname = \"{name}\"\nread = \"anyone\"\npublish = \"anyone\"\nhistory = \"anyone\"\n{more}\n"
             )
         };
-        Self { args: Vec::new(), config: namespaces.iter().map(table).collect() }
+        Self { config: namespaces.iter().map(table).collect(), ..Self::default() }
     }
 
     /// Starts it on a directory; its configuration and what it says lie beside that, in `near`.
@@ -63,9 +67,11 @@ impl Serve {
         let err =
             fs::OpenOptions::new().create(true).append(true).open(&said).expect("a file for what it says");
         let said_from = err.metadata().map_or(0, |file| file.len());
-        let mut command = Command::new(binary());
+        let words: Vec<_> = self.through.iter().map(OsString::from).chain([binary().into()]).collect();
+        let mut command = Command::new(&words[0]);
         command
             .env_clear()
+            .args(&words[1..])
             .args(["serve", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", "--config"])
             .arg(&config)
             .arg("--data")
