@@ -1,5 +1,7 @@
 //! The same 36 changes while the real server, with its log on the disk, is killed or stopped and started again in the
 //! middle: nothing of the disk is lost or repeated, and the log in memory says that it began anew.
+//!
+//! Mutant: a disk log that keeps no memos -> fails, a retry is stored twice.
 
 use std::{collections::BTreeSet, time::Duration};
 

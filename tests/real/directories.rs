@@ -19,7 +19,6 @@ use crate::{
     up::{Up, place, publish},
 };
 
-// Mutant: an exit code of 1 -> fails.
 #[test]
 fn a_directory_that_cannot_be_written_ends_the_start_and_stays_as_it_is() {
     block_on(async {
@@ -38,7 +37,6 @@ fn a_directory_that_cannot_be_written_ends_the_start_and_stays_as_it_is() {
     });
 }
 
-// Mutant: damage told by a panic -> fails.
 #[test]
 fn a_directory_whose_tables_are_damaged_ends_the_start_and_loses_nothing_by_it() {
     block_on(async {

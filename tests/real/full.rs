@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::{block_on, burst::Retries, crowd::Crowd, past, up::place};
 
-// Mutants: the list at the end of this file.
+// Mutants: appends that do not mind the reserve; a log that stays closed once it was full -> both fail.
 #[test]
 fn a_full_disk_refuses_goes_on_reading_and_is_well_again_without_a_restart() {
     for seed in seeds(1).take(1) {

@@ -23,6 +23,7 @@ fn kill_9_in_a_burst_loses_changes_and_repeats_nothing() {
     lives(&[Retries::None]);
 }
 
+// Mutants: as above; a disk log that keeps no memos -> fails.
 #[test]
 fn kill_9_in_a_burst_stores_each_retry_once() {
     lives(&[Retries::Keys, Retries::Numbers]);
