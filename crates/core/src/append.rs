@@ -290,24 +290,33 @@ impl Appender {
 
     /// Decides what of `group` is to be stored, and numbers that behind what is known of its channels.
     async fn plan(&self, life: &Life, group: &[Waiting]) -> Result<Plan, Error> {
+        // Before the memos are read: what another node stores meanwhile makes the guards fail. Behind it they would hold,
+        // and its memo be overlooked.
+        let mut known = HashMap::new();
+        for waiting in group.iter().filter(|waiting| waiting.asked.is_some()) {
+            for channel in &waiting.channels {
+                known.insert(&channel.name, self.place_behind_known(life, channel)?);
+            }
+        }
         let asked = group.iter().map(|waiting| (waiting.asked.as_ref(), waiting.now));
         let judged = Judged::new(life, asked).await?;
-        let (entries, firsts) = self.number(life, group, &judged)?;
+        let (entries, firsts) = self.number(life, group, &judged, known)?;
         let memos = judged.memos(life, &firsts);
         let mut ids = self.ids.lock();
         *ids += 1;
         Ok(Plan { judged, batch: Batch { id: *ids, entries, memos }, firsts })
     }
 
-    fn number(
+    /// `places` has the place for the next event of channels of which that is decided.
+    fn number<'a>(
         &self,
         life: &Life,
-        group: &[Waiting],
+        group: &'a [Waiting],
         judged: &Judged,
+        mut places: HashMap<&'a ChannelName, Place>,
     ) -> Result<(Vec<Entry>, Vec<u32>), Error> {
         let mut firsts = Vec::with_capacity(group.len() + 1);
         let mut entries: Vec<Entry> = Vec::new();
-        let mut last_of: HashMap<&ChannelName, u32> = HashMap::new();
         for (index, waiting) in group.iter().enumerate() {
             firsts.push(entries.len() as u32);
             if !matches!(judged.verdict(index), Verdict::Store) {
@@ -315,17 +324,12 @@ impl Appender {
             }
             let time = life.time(waiting.now);
             for (channel, draft) in waiting.channels.iter().zip(&waiting.drafts) {
-                let space = life.space(channel.name.namespace()).ok_or(Error::Unavailable)?;
-                let place = match last_of.get(&channel.name) {
-                    Some(&entry) => Place::Behind(entry),
-                    None => match self.known(channel) {
-                        Some(head) => Place::After { seq: head.seq + 1, prev: head.position },
-                        None if space.options.forgettable => Place::First { prev: space.forgotten_to() },
-                        None => Place::After { seq: 1, prev: Position::START },
-                    },
+                let next = Place::Behind(entries.len() as u32);
+                let place = match places.insert(&channel.name, next) {
+                    Some(place) => place,
+                    None => self.place_behind_known(life, channel)?,
                 };
-                last_of.insert(&channel.name, entries.len() as u32);
-                let signal = space.options.signal;
+                let signal = channel.signal;
                 entries.push(Entry {
                     channel: channel.name.clone(),
                     place,
@@ -336,6 +340,15 @@ impl Appender {
         }
         firsts.push(entries.len() as u32);
         Ok((entries, firsts))
+    }
+
+    fn place_behind_known(&self, life: &Life, channel: &Channel) -> Result<Place, Error> {
+        let space = life.space(channel.name.namespace()).ok_or(Error::Unavailable)?;
+        Ok(match self.known(channel) {
+            Some(head) => Place::After { seq: head.seq + 1, prev: head.position },
+            None if space.options.forgettable => Place::First { prev: space.forgotten_to() },
+            None => Place::After { seq: 1, prev: Position::START },
+        })
     }
 
     /// The newest that is known of a channel: told by `follow`, or acknowledged and not told yet.

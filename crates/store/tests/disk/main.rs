@@ -8,6 +8,7 @@ mod damage;
 mod directory;
 mod full;
 mod kit;
+mod memos;
 mod reopen;
 mod sync;
 mod told;

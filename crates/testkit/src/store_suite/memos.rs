@@ -38,6 +38,11 @@ struct Written {
 }
 
 impl Diary {
+    /// An empty one; the first batch is of that time, milliseconds since 1970.
+    pub fn from(now: u64) -> Self {
+        Self { now, ..Self::default() }
+    }
+
     /// Appends `count` events of `room:a` with a memo under each key, of those entries.
     pub async fn write(
         &mut self,
@@ -118,7 +123,7 @@ async fn timed(store: &dyn Store, count: u32, time: u64) -> Vec<Entry> {
 /// Each under its own key, with the places of its entries in their order.
 pub async fn a_memo_comes_back_with_the_places_of_its_entries(maker: &Maker) {
     let store = maker.store(1).await;
-    let mut diary = Diary { now: 10, ..Diary::default() };
+    let mut diary = Diary::from(10);
     let (producer, key) = (MemoKind::Producer, MemoKind::Key);
     let memos = [
         (memo_key(producer, "room", "a"), vec![2]),
@@ -158,7 +163,7 @@ pub async fn a_memo_replaces_the_one_under_its_key(maker: &Maker) {
 // Mutants: memos written before the guards are read; memos of a duplicate written -> fails.
 pub async fn a_memo_is_stored_with_its_batch_or_not_at_all(maker: &Maker) {
     let store = maker.store(3).await;
-    let mut diary = Diary { now: 1, ..Diary::default() };
+    let mut diary = Diary::from(1);
     let key = memo_key(MemoKind::Producer, "room", "a");
     let first = diary.write(&*store, 2, &[(key.clone(), vec![1])], LONG).await;
     let fresh = memo_key(MemoKind::Key, "room", "b");
@@ -186,7 +191,7 @@ pub async fn a_memo_is_stored_with_its_batch_or_not_at_all(maker: &Maker) {
 pub async fn the_newest_so_many_memos_are_held(maker: &Maker) {
     for kind in [MemoKind::Producer, MemoKind::Key] {
         let store = maker.store(4).await;
-        let mut diary = Diary { now: 1_000, ..Diary::default() };
+        let mut diary = Diary::from(1_000);
         let keep = Keep { most: 10, ms: u64::MAX };
         let key = |number: u32| memo_key(kind, "room", &format!("{number}"));
         for number in 0..30 {
@@ -209,7 +214,7 @@ pub async fn the_newest_so_many_memos_are_held(maker: &Maker) {
 pub async fn a_memo_is_let_go_of_when_it_is_old(maker: &Maker) {
     for kind in [MemoKind::Producer, MemoKind::Key] {
         let store = maker.store(5).await;
-        let mut diary = Diary { now: 1_000, ..Diary::default() };
+        let mut diary = Diary::from(1_000);
         let keep = Keep { most: u64::MAX, ms: 100 };
         let key = |number: u64| memo_key(kind, "room", &format!("{number}"));
         for number in 0..10 {
@@ -235,7 +240,7 @@ pub async fn a_memo_is_let_go_of_when_it_is_old(maker: &Maker) {
 // Mutant: `first` of the order raised above what is still there -> some stay for ever.
 pub async fn what_is_due_at_once_goes_little_by_little(maker: &Maker) {
     let store = maker.store(6).await;
-    let mut diary = Diary { now: 1, ..Diary::default() };
+    let mut diary = Diary::from(1);
     let kinds = [MemoKind::Producer, MemoKind::Key];
     let all = |kind| (0..500).map(move |number| (memo_key(kind, "room", &number.to_string()), vec![0]));
     let all: Vec<_> = kinds.into_iter().flat_map(all).collect();
@@ -258,7 +263,7 @@ pub async fn memos_are_what_the_diary_says(maker: &Maker) {
     for seed in seeds(10 + maker.seeds / 10) {
         let store = maker.store(seed.number()).await;
         let mut rng = seed.rng();
-        let mut diary = Diary { now: 1_000, ..Diary::default() };
+        let mut diary = Diary::from(1_000);
         for _ in 0..60 {
             any(&mut diary, &*store, &mut rng).await;
             diary.check(&*store).await;
