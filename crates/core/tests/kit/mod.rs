@@ -204,6 +204,8 @@ pub struct Recorded {
     pub damaged: Arc<Mutex<BTreeSet<Position>>>,
     /// Pages, both ways, and ranges that were asked for.
     pub reads: Arc<AtomicUsize>,
+    /// Records that are being read, and the most that ever were.
+    pub records: Arc<(AtomicUsize, AtomicUsize)>,
     /// Pages, both ways, and ranges wait for whoever holds it.
     pub reading: Arc<tokio::sync::RwLock<()>>,
     /// Whether each answer is waited for on the spot: a store with threads of its own then looks like one without.
@@ -216,7 +218,7 @@ impl Recorded {
     /// `dawdle` is a chance in 256 to wait once, before and after each call.
     pub fn new(inner: Arc<dyn Store>, truth: Arc<Mutex<Truth>>, rng: Rng, dawdle: u8) -> Self {
         let (batches, told, trimming, edit) = Default::default();
-        let (damaged, reads, reading, refusing) = Default::default();
+        let (damaged, reads, records, reading, refusing) = Default::default();
         let rng = Arc::new(Mutex::new(rng));
         Self {
             inner,
@@ -228,6 +230,7 @@ impl Recorded {
             trimming,
             damaged,
             reads,
+            records,
             reading,
             prompt: false,
             rng,
@@ -316,7 +319,13 @@ impl Store for Recorded {
 
     fn channel(&self, channel: &ChannelName) -> Answer<'_, Result<Option<ChannelHead>, StoreError>> {
         let channel = channel.clone();
-        Box::pin(async move { self.around(self.inner.channel(&channel)).await })
+        Box::pin(async move {
+            let under_way = self.records.0.fetch_add(1, Ordering::Relaxed) + 1;
+            self.records.1.fetch_max(under_way, Ordering::Relaxed);
+            let head = self.around(self.inner.channel(&channel)).await;
+            self.records.0.fetch_sub(1, Ordering::Relaxed);
+            head
+        })
     }
 
     fn namespace(&self, namespace: &str) -> Answer<'_, Result<NamespaceHead, StoreError>> {

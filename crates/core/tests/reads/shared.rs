@@ -129,7 +129,7 @@ async fn what_is_held_is_bounded_and_goes_when_nobody_uses_it() {
     assert_eq!(bytes(&held), 0, "nobody has come for it");
 }
 
-// Mutants: the bound of what is held left out; a page of the store without a limit -> everything is in memory at once.
+// Mutant: the bound of what is held left out -> everything is in memory at once.
 #[tokio::test]
 async fn a_reader_very_far_behind_holds_a_page_and_nothing_else() {
     let mut rig = Rig::new().await;
