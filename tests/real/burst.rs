@@ -53,7 +53,8 @@ impl Outcomes {
         self.count.load(Ordering::Relaxed)
     }
 
-    fn note(&self, channel: &str, data: &Value, ok: &Value) {
+    /// Notes an `ok`.
+    pub(crate) fn note(&self, channel: &str, data: &Value, ok: &Value) {
         let cursor: Cursor = ok["cursor"].as_str().expect("an ok has a cursor").parse().unwrap();
         self.acked.lock().unwrap().push(Acked {
             channel: channel.to_owned(),

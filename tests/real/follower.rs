@@ -71,7 +71,7 @@ impl Follower {
 
     /// Reads to the end, from a server that nobody disturbs and nobody publishes to; answers what the checker judges.
     pub(crate) async fn drain(mut self, place: &Place) -> checker::Reader {
-        while self.read_to_the_end(place).await > 0 {}
+        self.catch_up(place).await;
         checker::Reader {
             name: self.name,
             set: self.ask.channels,
@@ -79,6 +79,11 @@ impl Follower {
             drained: true,
             seen: self.transcript.seen(),
         }
+    }
+
+    /// Reads to the end.
+    pub(crate) async fn catch_up(&mut self, place: &Place) {
+        while self.read_to_the_end(place).await > 0 {}
     }
 
     /// Opens once more and reads until it is told that it has everything; how many events or gaps came.

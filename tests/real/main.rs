@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod backups;
 mod burst;
 mod crowd;
 mod directories;
