@@ -9,6 +9,7 @@ mod follower;
 mod journal;
 mod layout;
 mod lineage;
+mod manifest;
 mod memos;
 mod open;
 mod options;

@@ -135,7 +135,8 @@ impl End<'_> {
             }
             found.insert(position);
         }
-        if position > floor && !found.contains(&position) {
+        // What a log had lost when its epoch began was told by that.
+        if position > floor.max(self.found.identity.base) && !found.contains(&position) {
             return name(format!("its event at position {} is missing", position.number()));
         }
         Ok(None)

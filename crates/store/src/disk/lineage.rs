@@ -42,6 +42,11 @@ impl Lineage {
         self.last = Some(link);
     }
 
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+
     /// Whether nothing of it lies above `position`.
     pub(super) fn ends_by(&self, position: Position) -> bool {
         self.last.is_none_or(|last| last.position <= position)

@@ -14,6 +14,7 @@ use super::{
     check,
     directory::{Directory, FORMAT, OpenError, refused},
     layout::{BATCH, IDENTITY, TAIL},
+    manifest,
     memos::{self, Windows},
     rebuild,
     removal::Removals,
@@ -82,6 +83,13 @@ pub(super) fn engine(directory: &Directory) -> Result<Tables, OpenError> {
     if !directory.is_new && !path.is_dir() {
         return Err(OpenError::Unreadable { path, why: "they are missing".into() });
     }
+    if !directory.is_new {
+        let lists = manifest::check(&path).map_err(|source| refused(&path, source))?;
+        lists.map_err(|list| OpenError::Unreadable {
+            path: path.clone(),
+            why: format!("{} is missing or not what was written", list.display()),
+        })?;
+    }
     let opened = catch_unwind(AssertUnwindSafe(|| Tables::open(&path)));
     match opened {
         Ok(Ok(tables)) => Ok(tables),
@@ -99,7 +107,13 @@ pub(super) fn begin(
     file: &mut WitnessFile,
 ) -> Result<(), StoreError> {
     let failed = |what: String| StoreError::Failed(format!("a new epoch cannot be written: {what}"));
-    tables.commits.settle(tables, tail.commits).map_err(|error| failed(error.to_string()))?;
+    let mut tail = tail;
+    if tail.commits > 0 {
+        // With this commit every table has a row that is as young as it: only so can be seen that all are written out.
+        tail = tail.following();
+        tables.commit(tables.batch(), tail).map_err(|error| failed(error.to_string()))?;
+        tables.commits.settle(tables, tail.commits).map_err(|error| failed(error.to_string()))?;
+    }
     let tail = tail.following();
     let mut writes = tables.batch();
     writes.insert(&tables.meta, IDENTITY, identity.seal(IDENTITY));

@@ -1,10 +1,13 @@
 //! Pages, ranges and records, read from one moment of the tables.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
+    iter,
     ops::Bound::{Excluded, Included},
 };
 
+use bytes::Bytes;
 use sosik_core::{
     cursor::Position,
     name::ChannelName,
@@ -14,7 +17,7 @@ use sosik_core::{
 use super::{
     layout::{channel_of, event_key, order_key, position_of, records_of},
     tables::{View, damaged, unreadable},
-    value::{OrderValue, Record, Value},
+    value::{EventValue, OrderValue, Record, Value},
 };
 
 impl View<'_> {
@@ -52,7 +55,20 @@ impl View<'_> {
         if floor < up_to {
             let (from, to) = (event_key(channel, floor), event_key(channel, up_to));
             let rows = self.rows(&self.tables.events, Excluded(from), Included(to));
-            let events = rows.map(|row| self.event_of_row(channel, row));
+            let last = Cell::new(floor);
+            let missing = |at: Position, seq| {
+                let is_past = at > last.get() && at <= up_to;
+                is_past.then(|| self.missing(channel, at, seq, last.get())).and_then(Result::transpose)
+            };
+            let events = rows.flat_map(|row| {
+                let event = self.event_of_row(channel, row);
+                let before =
+                    event.as_ref().ok().and_then(|event| missing(event.prev, event.seq.saturating_sub(1)));
+                event.iter().for_each(|event| last.set(event.position));
+                [before, Some(event)].into_iter().flatten()
+            });
+            let head = record.unwrap_or_default().head;
+            let events = events.chain(iter::once_with(|| missing(head.position, head.seq)).flatten());
             page.complete_to = fill(&mut page, events, limit)?.unwrap_or(up_to);
         }
         Ok(page)
@@ -72,7 +88,22 @@ impl View<'_> {
             let to = if before > head { Included(head) } else { Excluded(before) };
             let to = to.map(|position| event_key(channel, position));
             let rows = self.rows(&self.tables.events, Excluded(event_key(channel, floor)), to);
-            let events = rows.rev().map(|row| self.event_of_row(channel, row));
+            let end = record.unwrap_or_default().head;
+            let is_in = if before > head { end.position <= head } else { end.position < before };
+            // What must come next, and its number.
+            let expected = Cell::new(if is_in { (end.position, end.seq) } else { (Position::START, 0) });
+            let missing = |below: Position| {
+                let (at, seq) = expected.get();
+                let is_past = at > below && at > floor;
+                is_past.then(|| self.missing(channel, at, seq, below)).and_then(Result::transpose)
+            };
+            let events = rows.rev().flat_map(|row| {
+                let event = self.event_of_row(channel, row);
+                let after = event.as_ref().ok().and_then(|event| missing(event.position));
+                event.iter().for_each(|event| expected.set((event.prev, event.seq.saturating_sub(1))));
+                [after, Some(event)].into_iter().flatten()
+            });
+            let events = events.chain(iter::once_with(|| missing(floor)).flatten());
             page.complete_to = fill(&mut page, events, limit)?.unwrap_or_default();
         }
         Ok(page)
@@ -109,7 +140,13 @@ impl View<'_> {
         let mut floors: HashMap<ChannelName, Position> = HashMap::new();
         let mut bytes = 0;
         for row in rows.by_ref().take(RANGE_ROWS_MAX) {
-            let (position, OrderValue { seq, channel }) = order_row(row, after, up_to)?;
+            let (position, row) = order_row(row, after, up_to)?;
+            let Some(OrderValue { seq, channel }) =
+                row.map_or_else(|| self.owner(position, &wanted), |row| Ok(Some(row)))?
+            else {
+                page.complete_to = position;
+                continue;
+            };
             if wanted(&channel) && position > self.floor(&mut floors, &channel)? {
                 let full = !page.events.is_empty() && page.events.len() >= limit.events;
                 if full {
@@ -130,6 +167,53 @@ impl View<'_> {
         Ok(page)
     }
 
+    /// Whose event lies at `position`, where the order is damaged: asks every channel that is wanted. `None` if it is of
+    /// none of them that is left.
+    fn owner(
+        &self,
+        position: Position,
+        wanted: impl Fn(&ChannelName) -> bool,
+    ) -> Result<Option<OrderValue>, StoreError> {
+        let what = || format!("the order at position {}", position.number());
+        for row in self.all_rows(&self.tables.channels) {
+            let key = row.key().map_err(|error| unreadable(what(), error))?;
+            let Some(channel) = channel_of(&key).filter(&wanted) else { continue };
+            if let Some(seq) = self.seq_in(&channel, position)? {
+                return Ok(Some(OrderValue { seq, channel }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The number of the channel's event at `position` by its events and its record alone, if it has one.
+    pub(super) fn seq_in(
+        &self,
+        channel: &ChannelName,
+        position: Position,
+    ) -> Result<Option<u64>, StoreError> {
+        let record = self.record(channel)?.unwrap_or_default();
+        if record.head.position < position || record.floor() >= position {
+            return Ok(None);
+        }
+        if record.head.position == position {
+            return Ok(Some(record.head.seq));
+        }
+        let (from, to) = (event_key(channel, position), event_key(channel, Position::END));
+        for row in self.rows(&self.tables.events, Included(from), Included(to)) {
+            let what = || format!("an event of {channel}");
+            let (key, value) = row.into_inner().map_err(|error| unreadable(what(), error))?;
+            let at = position_of(&key).ok_or_else(|| damaged(what()))?;
+            match EventValue::unseal(&key, &value) {
+                Ok(event) if at == position => return Ok(Some(event.seq)),
+                Ok(event) => return Ok((event.prev == position).then(|| event.seq.saturating_sub(1))),
+                // Its place is right; what follows tells its number.
+                Err(_) if at == position => {}
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
     fn floor(
         &self,
         floors: &mut HashMap<ChannelName, Position>,
@@ -143,6 +227,27 @@ impl View<'_> {
         Ok(floor)
     }
 
+    /// The event that its channel or its record names at `at` and that is not there, without a body, if the order says that
+    /// it was one that is kept. `prev` is the one before it that is there.
+    fn missing(
+        &self,
+        channel: &ChannelName,
+        at: Position,
+        seq: u64,
+        prev: Position,
+    ) -> Result<Option<Stored>, StoreError> {
+        let key = order_key(at);
+        let seq = match self.value(&self.tables.order, &key, String::new) {
+            Ok(None) => return Ok(None),
+            Ok(Some(OrderValue { channel: other, .. })) if other != *channel => return Ok(None),
+            Ok(Some(OrderValue { seq, .. })) => seq,
+            // Damaged: that there is one says enough.
+            Err(_) => seq,
+        };
+        let body = Bytes::new();
+        Ok(Some(Stored { position: at, channel: channel.clone(), seq, prev, body, kept: true }))
+    }
+
     fn event_of_row(&self, channel: &ChannelName, row: fjall::Guard) -> Result<Stored, StoreError> {
         let what = || format!("an event of {channel}");
         let (key, value) = row.into_inner().map_err(|error| unreadable(what(), error))?;
@@ -151,17 +256,16 @@ impl View<'_> {
     }
 }
 
+/// A row of the order, and what is in it if that is not damaged.
 fn order_row(
     row: fjall::Guard,
     after: Position,
     up_to: Position,
-) -> Result<(Position, OrderValue), StoreError> {
+) -> Result<(Position, Option<OrderValue>), StoreError> {
     let what = || format!("the order between {} and {}", after.number(), up_to.number());
     let (key, value) = row.into_inner().map_err(|error| unreadable(what(), error))?;
     let position = position_of(&key).ok_or_else(|| damaged(what()))?;
-    let value = OrderValue::unseal(&key, &value);
-    let value = value.map_err(|_| damaged(format!("the order at position {}", position.number())))?;
-    Ok((position, value))
+    Ok((position, OrderValue::unseal(&key, &value).ok()))
 }
 
 fn marked(record: Option<Record>) -> Page {

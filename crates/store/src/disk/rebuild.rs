@@ -1,5 +1,7 @@
 //! Making the order and the records of a log with a hole fit its events, in place.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use fjall::OwnedWriteBatch;
 use sosik_core::{
@@ -10,7 +12,7 @@ use sosik_core::{
 };
 
 use super::{
-    layout::{batch_key, channel_of, event_of, marked_by, order_key, record_key, window_key},
+    layout::{batch_key, channel_of, event_of, marked_by, order_key, position_of, record_key, window_key},
     lineage::{Lineage, Link},
     open::Found,
     tables::{Tables, View, unreadable},
@@ -21,17 +23,16 @@ use crate::held::BATCHES_HELD_MAX;
 /// Reads all events, and writes what is missing of their rows in the order and of the records of their channels. Answers
 /// where the log ends. Nothing is taken away: an event that is missing or damaged is told in its place.
 pub(super) fn mend(tables: &Tables, found: &Found) -> Result<Tail, StoreError> {
-    let mut mend =
-        Mend { view: tables.view(), found, writes: Writes::new(tables, found.tail), tail: found.tail };
+    let (view, writes) = (tables.view(), Writes::new(tables, found.tail));
+    let mut mend = Mend { view, found, writes, tail: found.tail, ordered: HashMap::new() };
+    mend.ordered()?;
     mend.events()?;
+    mend.eventless()?;
     mend.batches()?;
     mend.windows()?;
     mend.writes.flush()?;
     mend.view = tables.view();
     mend.records()?;
-    if let Some(last) = mend.view.last_in_order()? {
-        mend.reach(last);
-    }
     Ok(Tail { commits: mend.writes.tail.commits, ..mend.tail })
 }
 
@@ -40,9 +41,29 @@ struct Mend<'a> {
     found: &'a Found,
     writes: Writes<'a>,
     tail: Tail,
+    /// What the order names as the last event of each channel whose events are still to be read.
+    ordered: HashMap<ChannelName, (u64, Position)>,
 }
 
 impl Mend<'_> {
+    fn ordered(&mut self) -> Result<(), StoreError> {
+        for row in self.view.all_rows(&self.view.tables.order) {
+            let (key, value) = row.into_inner().map_err(|error| unreadable("the order".into(), error))?;
+            let Some(position) = position_of(&key) else { continue };
+            self.reach(position);
+            if let Ok(OrderValue { seq, channel }) = OrderValue::unseal(&key, &value) {
+                self.ordered.insert(channel, (seq, position));
+            }
+        }
+        Ok(())
+    }
+
+    /// Channels of which the order alone is left.
+    fn eventless(&mut self) -> Result<(), StoreError> {
+        let left: Vec<_> = self.ordered.keys().cloned().collect();
+        left.iter().try_for_each(|channel| self.record(channel, &Lineage::default()))
+    }
+
     fn events(&mut self) -> Result<(), StoreError> {
         let mut current: Option<(ChannelName, Lineage)> = None;
         for row in self.view.all_rows(&self.view.tables.events) {
@@ -80,13 +101,22 @@ impl Mend<'_> {
 
     fn record(&mut self, channel: &ChannelName, lineage: &Lineage) -> Result<(), StoreError> {
         let removed_to = self.view.removed_to(channel).unwrap_or_default();
-        let known = self.view.stored_record(channel)?;
-        if known.is_none() && lineage.ends_by(removed_to) {
+        let ordered = self.ordered.remove(channel).filter(|(_, position)| *position > removed_to);
+        // One that is damaged is made from nothing but what is read here.
+        let known = self.view.stored_record(channel).unwrap_or_default();
+        if known.is_none() && lineage.ends_by(removed_to) && ordered.is_none() {
             return Ok(());
         }
-        let Some(record) = lineage.record(known, removed_to).filter(|record| Some(*record) != known) else {
+        let mut record = lineage.record(known, removed_to).unwrap_or_default();
+        if let Some((seq, position)) = ordered.filter(|(_, position)| *position > record.head.position) {
+            (record.head.seq, record.head.position) = (seq, position);
+            if lineage.is_empty() {
+                record.head.first_seq = seq + 1;
+            }
+        }
+        if known == Some(record) {
             return Ok(());
-        };
+        }
         let (table, key) = (&self.view.tables.channels, record_key(channel));
         self.writes.put(|batch| batch.insert(table, &*key, record.seal(&key)))
     }

@@ -242,8 +242,12 @@ impl View<'_> {
     /// The number of an event by the other row that tells it.
     fn seq_at(&self, channel: &ChannelName, position: Position) -> Result<u64, StoreError> {
         let what = || format!("the event of {channel} at position {}", position.number());
-        let row: Option<OrderValue> = self.value(&self.tables.order, &order_key(position), what)?;
-        row.filter(|row| row.channel == *channel).map(|row| row.seq).ok_or_else(|| damaged(what()))
+        let row: Option<OrderValue> =
+            self.value(&self.tables.order, &order_key(position), what).unwrap_or_default();
+        match row.filter(|row| row.channel == *channel) {
+            Some(row) => Ok(row.seq),
+            None => self.seq_in(channel, position)?.ok_or_else(|| damaged(what())),
+        }
     }
 
     /// The position of the channel's event before `position`, or the mark that stands for it.
@@ -254,14 +258,6 @@ impl View<'_> {
         let before =
             before.map(|row| row.key().map_err(|error| unreadable(format!("events of {channel}"), error)));
         Ok(before.transpose()?.and_then(|key| position_of(&key)).unwrap_or(floor))
-    }
-
-    /// The position of the last row of the order.
-    pub(super) fn last_in_order(&self) -> Result<Option<Position>, StoreError> {
-        let what = || "the end of the order".to_owned();
-        let Some(row) = self.all_rows(&self.tables.order).next_back() else { return Ok(None) };
-        let key = row.key().map_err(|error| unreadable(what(), error))?;
-        position_of(&key).map(Some).ok_or_else(|| damaged(what()))
     }
 
     /// The number of the channel's first event above `after`, and the bytes of the records from there on, of `bytes`

@@ -4,9 +4,9 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use sosik_core::{
     cursor::{Epoch, LogId, Position},
     record,
-    store::{Batch, Followed, Store, StoreError, Stored},
+    store::{Batch, Scope, Store, StoreError, Stored},
 };
-use sosik_testkit::store_suite::{ALL, block_on, channel, space};
+use sosik_testkit::store_suite::{ALL, Listener, block_on, channel, space};
 
 use crate::kit::{Scratch, append, next, whole};
 
@@ -89,23 +89,63 @@ fn an_event_that_is_missing_is_told_in_its_place() {
     });
 }
 
-// Mutant: damaged rows of the order skipped -> the range and the follower pass the event in silence.
+// Mutant: damaged rows of the order skipped, or an error -> the range and the follower pass the event, or stop for ever.
 #[test]
-fn a_damaged_order_is_an_error_that_names_its_position() {
+fn a_damaged_order_is_read_from_the_events_of_its_channels() {
     block_on(async {
-        let (scratch, all) = five().await;
-        tamper(&scratch, "order", |key, value| {
-            if is_third(key) {
-                value[7] ^= 1;
+        for at in [None, Some(3)] {
+            let (scratch, all) = five().await;
+            append(&scratch.open(), 8, "room:b").await;
+            tamper(&scratch, "order", |key, value| {
+                if is_third(key) {
+                    value[7] ^= 1;
+                }
+                true
+            });
+            tamper(&scratch, "events", |key, _| at.is_none() || !is_third(key));
+            let store = scratch.open();
+            assert_eq!(store.renewed(), None);
+            let range = store.range(Scope::All, Position::START, Position::END, ALL).await.unwrap();
+            let mut listener = Listener::new(&store, Position::START, Default::default());
+            listener.until(range.events[5].position).await;
+            let told: Vec<_> = listener.events().cloned().collect();
+            assert_eq!(told, range.events);
+            if at.is_none() {
+                assert_eq!(range.events[..5], all);
+            } else {
+                check(&range.events[..5], &all);
+                check(&whole(&store, "room:a").await.events, &all);
             }
-            true
-        });
-        let store = scratch.open();
-        let error = store.range(space("room"), Position::START, Position::END, ALL).await.unwrap_err();
-        assert!(matches!(&error, StoreError::Failed(why) if why.contains("position 3")), "{error}");
-        assert_eq!(store.follow(Position::START).next().await, Followed::Stalled);
-        assert_eq!(whole(&store, "room:a").await.events, all, "by its channel all is well");
-        append(&store, 9, "room:a").await;
+        }
+    });
+}
+
+// Mutants: the place that an event names as the one before not looked for; the record's not -> passed in silence.
+#[test]
+fn an_event_that_is_missing_in_its_channel_is_told_in_its_place() {
+    block_on(async {
+        for lost in [0b00100, 0b00001, 0b10000, 0b11000, 0b11111] {
+            let (scratch, all) = five().await;
+            append(&scratch.open(), 8, "room:b").await;
+            let is_lost =
+                |key: &[u8]| key.starts_with(b"room:a") && lost >> (key[key.len() - 1] - 1) & 1 == 1;
+            tamper(&scratch, "events", |key, _| !is_lost(key));
+            let store = scratch.open();
+            let name = channel("room:a");
+            let page = whole(&store, "room:a").await.events;
+            let mut before = store.before(&name, Position::END, ALL).await.unwrap().events;
+            before.reverse();
+            let last_lost = |at: usize| lost >> at & 1 == 1 && (at == 4 || lost >> (at + 1) & 1 == 0);
+            let told: Vec<_> = (0..5).filter(|&at| lost >> at & 1 == 0 || last_lost(at)).collect();
+            for found in [page, before] {
+                let places: Vec<_> = found.iter().map(|event| (event.position, event.seq)).collect();
+                let expected = told.iter().map(|&at| (all[at].position, all[at].seq));
+                assert_eq!(places, expected.collect::<Vec<_>>(), "{lost:#b}");
+                for (found, at) in found.iter().zip(&told) {
+                    assert!(last_lost(*at) && found.body.is_empty() || *found == all[*at], "{found:?}");
+                }
+            }
+        }
     });
 }
 

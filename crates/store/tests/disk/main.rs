@@ -4,11 +4,14 @@
 mod backup;
 mod catching_up;
 mod crash;
+mod cuts;
 mod damage;
 mod directory;
+mod flips;
 mod full;
 mod kit;
 mod memos;
+mod oracle;
 mod reopen;
 mod sync;
 mod told;
