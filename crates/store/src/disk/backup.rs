@@ -19,6 +19,7 @@ use super::{
     copy::{Row, Target, interrupted, part},
     directory::{Directory, FORMAT, refused},
     open::{begin, engine, find},
+    tables::View,
     value::Identity,
     witness::WitnessFile,
 };
@@ -59,7 +60,7 @@ pub(super) fn back_up(
 }
 
 /// What a log that lives was at one moment.
-struct Moment<'a> {
+pub(super) struct Moment<'a> {
     handle: &'a Handle,
     snapshot: Snapshot,
     head: Position,
@@ -68,7 +69,7 @@ struct Moment<'a> {
 }
 
 impl<'a> Moment<'a> {
-    fn new(handle: &'a Handle) -> Self {
+    pub(super) fn new(handle: &'a Handle) -> Self {
         let engine = handle.shelf.engine.read();
         let (snapshot, head) = {
             let state = handle.shelf.state.lock();
@@ -79,15 +80,19 @@ impl<'a> Moment<'a> {
         Self { handle, snapshot, head, reopened }
     }
 
-    /// The engine is held for one part at a time, so that it can be opened anew if it must.
     fn part(&self, table: usize, after: Option<&[u8]>) -> Result<Vec<Row>, CopyError> {
+        self.look(|view| part(view, table, after))?
+    }
+
+    /// The engine is held for one look at a time, so that it can be opened anew if it must.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> Result<T, CopyError> {
         let shelf = &self.handle.shelf;
         let engine = shelf.engine.read();
         let tables = engine.as_ref().ok_or_else(|| interrupted(&shelf.refusal()))?;
         if shelf.tally.reopened.load(Relaxed) != self.reopened {
             return Err(CopyError::Interrupted("the disk of the log was full in between".into()));
         }
-        part(&tables.view_at(self.snapshot.clone()), table, after)
+        Ok(look(&tables.view_at(self.snapshot.clone())))
     }
 }
 

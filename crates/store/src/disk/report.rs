@@ -31,7 +31,6 @@ impl Report {
         self.damage.iter().map(|damage| damage.count).sum()
     }
 
-    #[expect(dead_code, reason = "the checks that use it come next")]
     pub(super) fn add(&mut self, kind: DamageKind, place: impl FnOnce() -> String) {
         let at = match self.damage.iter().position(|damage| damage.kind == kind) {
             Some(at) => at,

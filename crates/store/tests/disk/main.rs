@@ -15,6 +15,7 @@ mod oracle;
 mod reopen;
 mod sync;
 mod told;
+mod verify;
 
 use std::{cell::RefCell, sync::Arc};
 
