@@ -4,7 +4,7 @@ mod follower;
 mod memos;
 mod state;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::poll_fn, sync::Arc, task::Poll};
 
 use parking_lot::Mutex;
 use sosik_core::{
@@ -23,7 +23,10 @@ pub use crate::held::{
     TRIMMED_HELD_MAX,
 };
 
-use self::{follower::Follower, state::State};
+use self::{
+    follower::Follower,
+    state::{State, Trimmed},
+};
 
 /// A log in memory. One mutex over plain maps; every answer is ready at once.
 ///
@@ -46,6 +49,22 @@ impl Memory {
     pub fn with_steps(epoch: Epoch, step: impl FnMut() -> u64 + Send + 'static) -> Self {
         let (changed, _) = watch::channel(());
         Self { shared: Arc::new(Shared { epoch, state: Mutex::new(State::new(step)), changed }) }
+    }
+}
+
+impl Memory {
+    /// Lets go of the lock after each step: whoever appends or reads waits for no more than one.
+    async fn trim_by_steps(&self, channel: &ChannelName, to: Position) {
+        loop {
+            let step = self.shared.state.lock().trim(channel, to);
+            if step != Trimmed::Nothing {
+                self.shared.changed.send_replace(());
+            }
+            if step != Trimmed::Some {
+                return;
+            }
+            one_poll().await;
+        }
     }
 }
 
@@ -121,9 +140,7 @@ impl Store for Memory {
     fn trim(&self, channel: &ChannelName, to: Position) -> Answer<'_, Result<(), StoreError>> {
         let channel = channel.clone();
         Box::pin(async move {
-            if self.shared.state.lock().trim(&channel, to) {
-                self.shared.changed.send_replace(());
-            }
+            self.trim_by_steps(&channel, to).await;
             Ok(())
         })
     }
@@ -131,6 +148,10 @@ impl Store for Memory {
     fn forget(&self, channel: &ChannelName) -> Answer<'_, Result<Position, StoreError>> {
         let channel = channel.clone();
         Box::pin(async move {
+            let last = self.shared.state.lock().head(&channel).map(|head| head.position);
+            if let Some(last) = last {
+                self.trim_by_steps(&channel, last).await;
+            }
             let mark = self.shared.state.lock().forget(&channel);
             self.shared.changed.send_replace(());
             Ok(mark)
@@ -170,3 +191,19 @@ struct Shared {
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
+
+/// Lets everybody else on the thread run once.
+async fn one_poll() {
+    let mut polled = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut polled, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Events taken away at once: what an append or a read waits for at most.
+const REMOVED_AT_ONCE_MAX: usize = 1_000;

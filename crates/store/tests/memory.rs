@@ -1,7 +1,12 @@
 //! The memory engine under the suite of all engines, and what it promises beyond it.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+};
 
 use sosik_core::{
     cursor::{Epoch, Position},
@@ -41,6 +46,48 @@ async fn append(store: &Memory, id: u128, name: &str, mark: Position, kept: bool
     };
     let batch = Batch::new(id, vec![entry(&name, place, "", kept)]);
     store.append(batch).await.unwrap().placed[0].position
+}
+
+// Mutant: all taken away in one step -> nothing is left after the first poll.
+#[test]
+fn a_long_trim_lets_others_go_between_its_steps() {
+    block_on(async {
+        let store = Memory::new(Epoch::new(1));
+        let name = channel("match:a");
+        let mut last = Position::START;
+        for batch in 0..20 {
+            let entry = |n: u32| {
+                let head = Place::First { prev: Position::START };
+                let place = if n == 0 { head } else { Place::Behind(n - 1) };
+                entry(&name, place, "", true)
+            };
+            let mut entries: Vec<_> = (0..1_000).map(entry).collect();
+            if let Some(head) = store.channel(&name).await.unwrap() {
+                entries[0].place = Place::After { seq: head.seq + 1, prev: head.position };
+            }
+            last = store.append(Batch::new(batch, entries)).await.unwrap().placed[999].position;
+        }
+        for forgets in [false, true] {
+            let mut left = store.figures().kept_events;
+            let to = Position::new(if forgets { last.number() } else { last.number() - 5_000 });
+            let mut removal: Pin<Box<dyn Future<Output = ()> + '_>> = match forgets {
+                false => Box::pin(async { store.trim(&name, to).await.unwrap() }),
+                true => Box::pin(async { _ = store.forget(&name).await.unwrap() }),
+            };
+            let mut steps = if forgets { 1_000 } else { 100 };
+            let begun = steps;
+            while poll_fn(|cx| Poll::Ready(removal.as_mut().poll(cx))).await.is_pending() {
+                let now = store.figures().kept_events;
+                assert!(left - now <= 1_000, "{left} to {now} at once");
+                assert!(append(&store, steps, "match:b", Position::START, false).await > last);
+                (left, steps) = (now, steps + 1);
+            }
+            assert_eq!(
+                (steps > begun + 3, store.figures().kept_events),
+                (true, if forgets { 0 } else { 5_000 })
+            );
+        }
+    });
 }
 
 // Mutant: the base or the time of the last event not answered -> fails.

@@ -17,7 +17,7 @@ use sosik_core::{
     },
 };
 
-use super::{SIGNALS_HELD_BYTES_MAX, SIGNALS_HELD_MAX, memos::Memos};
+use super::{REMOVED_AT_ONCE_MAX, SIGNALS_HELD_BYTES_MAX, SIGNALS_HELD_MAX, memos::Memos};
 use crate::held::{self, Batches, Guards, NoticePlace, Notices, Recent};
 
 pub(super) struct State {
@@ -32,6 +32,15 @@ pub(super) struct State {
     batches: Batches,
     notices: Notices,
     pub(super) memos: Memos,
+}
+
+/// What a step of trimming has taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trimmed {
+    Nothing,
+    /// There is more.
+    Some,
+    All,
 }
 
 impl State {
@@ -102,13 +111,16 @@ impl State {
         }
     }
 
-    pub(super) fn trim(&mut self, name: &ChannelName, to: Position) -> bool {
-        let Some(space) = self.spaces.get_mut(name.namespace()) else { return false };
-        let Some(channel) = space.channels.get_mut(name) else { return false };
-        let to = to.min(channel.position);
-        if to <= channel.trimmed_to {
-            return false;
+    /// Takes away the oldest events at or below `to`, as many as go at once.
+    pub(super) fn trim(&mut self, name: &ChannelName, to: Position) -> Trimmed {
+        let Some(space) = self.spaces.get_mut(name.namespace()) else { return Trimmed::Nothing };
+        let Some(channel) = space.channels.get_mut(name) else { return Trimmed::Nothing };
+        let asked = to.min(channel.position);
+        if asked <= channel.trimmed_to {
+            return Trimmed::Nothing;
         }
+        let last = channel.kept.get(REMOVED_AT_ONCE_MAX - 1).map_or(asked, |(position, _)| *position);
+        let to = asked.min(last);
         channel.trimmed_to = to;
         while let Some((position, _)) = channel.kept.pop_front_if(|(position, _)| *position <= to) {
             space.order.remove(&position);
@@ -118,7 +130,7 @@ impl State {
         }
         self.notices.trimmed(name, to, channel.head().first_seq);
         self.signals.remove(name, to);
-        true
+        if to < asked { Trimmed::Some } else { Trimmed::All }
     }
 
     pub(super) fn forget(&mut self, name: &ChannelName) -> Position {

@@ -57,7 +57,7 @@ fn check(found: &[Stored], all: &[Stored]) {
 fn a_flipped_byte_of_an_event_is_told_in_its_place() {
     block_on(async {
         let (scratch, all) = five().await;
-        let bytes = all[2].body.len() + 21;
+        let bytes = all[2].body.len() + 29;
         for at in (0..bytes).step_by(5) {
             let flip = |key: &[u8], value: &mut Vec<u8>| {
                 if is_third(key) {
@@ -74,6 +74,28 @@ fn a_flipped_byte_of_an_event_is_told_in_its_place() {
             tamper(&scratch, "events", flip);
         }
         assert_eq!(whole(&scratch.open(), "room:a").await.events, all);
+    });
+}
+
+// Mutants: the bytes of a damaged row left out; the whole channel counted when the first row left is damaged -> fails.
+#[test]
+fn the_bytes_kept_are_right_when_the_first_event_left_is_damaged() {
+    block_on(async {
+        for damaged in [3, 5] {
+            let (scratch, all) = five().await;
+            tamper(&scratch, "events", |key, value| {
+                let [.., position] = *key else { return true };
+                if position >= 3 && position <= damaged {
+                    value[30] ^= 1;
+                }
+                true
+            });
+            let store = scratch.open();
+            store.trim(&channel("room:a"), all[1].position).await.unwrap();
+            let head = store.channel(&channel("room:a")).await.unwrap().unwrap();
+            let bytes: u64 = all[2..].iter().map(|event| event.body.len() as u64).sum();
+            assert_eq!((head.first_seq, head.bytes, store.figures().kept_bytes), (3, bytes, bytes));
+        }
     });
 }
 
