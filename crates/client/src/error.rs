@@ -46,6 +46,10 @@ pub enum Error {
         /// however late it is sent again within a day.
         key: Option<String>,
     },
+    /// It was not sent, or not stored: one before it in the order of its producer has no answer. Publish both again once the
+    /// fate of that one is known.
+    #[error("not stored, because of one before it: {0}")]
+    Behind(String),
     /// The server said goodbye; the frame says whether and when to come back.
     #[error("goodbye {} {}", .0.code, .0.name)]
     Goodbye(GoodbyeFrame),
@@ -94,9 +98,8 @@ impl Error {
             Self::Refused(refusal) if (400..500).contains(&refusal.status) => Fault::Caller,
             Self::Goodbye(goodbye) if !goodbye.retry => Fault::Caller,
             Self::Refused(_) | Self::Goodbye(_) | Self::Undecodable(_) | Self::Unexpected(_) => Fault::Server,
-            Self::Unreachable { .. } | Self::Lost(_) | Self::Silent(_) | Self::Unknown { .. } => {
-                Fault::Network
-            }
+            Self::Unreachable { .. } | Self::Lost(_) | Self::Silent(_) => Fault::Network,
+            Self::Unknown { .. } | Self::Behind(_) => Fault::Network,
         }
     }
 

@@ -30,8 +30,8 @@ use crate::{
 /// Its id is random and lives in memory alone, so two that were restored from one saved session are two senders. What is
 /// sent again keeps its number, over reconnects, changes of transport and restarts of the server.
 ///
-/// **The first event that fails ends its channel**: whatever waits behind it fails too and so does every later publish,
-/// with the same error, so that nothing is stored after a hole. Make another producer to go on. When the server no longer
+/// **The first event that fails ends its channel**: whatever waits behind it fails too and so does every later publish, so
+/// that nothing is stored after a hole. Make another producer to go on. When the server no longer
 /// has what it had acknowledged (memory lost in a restart, a backup restored), which its readers are told by a gap, the
 /// sequence begins anew by itself.
 #[derive(Debug, Clone)]
@@ -98,7 +98,8 @@ impl Producer {
 ///
 /// Errors: [`Error::Refused`] when the server refused it or one before it, among the codes `producer_conflict` (another
 /// event has its number: two senders share an id) and `producer_fenced` (a higher epoch took over); [`Error::Unknown`] when
-/// it was sent, all attempts failed and it may have been stored; any other that ended the channel before it was sent.
+/// it was sent, all attempts failed and it may have been stored; [`Error::Behind`] when that is so of one before it; any
+/// other that ended the channel.
 #[derive(Debug)]
 pub struct Acknowledgement {
     answered: oneshot::Receiver<Result<Published, Error>>,

@@ -32,11 +32,13 @@ impl Slot {
         }
     }
 
-    /// What is told when the channel ends with `error` before this was acknowledged.
+    /// Tells that the channel ended with `error` before this was acknowledged.
     fn end(&mut self, error: &Error) {
-        let told =
-            if self.unsure && !is_verdict(error) { error.clone().into_unknown() } else { error.clone() };
-        self.tell(Err(told));
+        self.tell(Err(match error {
+            Error::Unknown { reason, .. } if !self.unsure => Error::Behind(reason.clone()),
+            error if self.unsure && !is_verdict(error) => error.clone().into_unknown(),
+            error => error.clone(),
+        }));
     }
 }
 
@@ -65,7 +67,7 @@ impl Stream {
                 self.sent.iter_mut().for_each(|slot| slot.end(&error));
                 // What comes later would stand behind a hole.
                 while let Some(mut slot) = self.slots.recv().await {
-                    slot.tell(Err(error.clone()));
+                    slot.end(&error);
                 }
             }
         }

@@ -135,7 +135,7 @@ async fn a_clock_that_is_days_behind_keeps_nobody_from_publishing() {
     assert!(matches!(&outcome, Err(Error::Refused(refusal)) if refusal.code == "key_expired"), "{outcome:?}");
 }
 
-// Mutant: the header left out of the second attempt -> fails.
+// Mutants: no header; another key for the second attempt -> each fails.
 #[tokio::test]
 async fn a_batch_has_one_key_in_its_header() {
     let peer = Peer::start().await;
