@@ -187,7 +187,7 @@ async fn a_call_on_a_connection_that_dies_goes_on_over_http_with_its_key() {
     }
 }
 
-// Mutant: a connection that is mute is tried again and again -> HTTP is never asked.
+// Mutant: a connection that is mute is tried twice before HTTP is asked -> fails.
 #[tokio::test]
 async fn a_mute_connection_is_not_waited_for_twice_in_a_row() {
     let peer = Peer::start().await;
@@ -199,6 +199,8 @@ async fn a_mute_connection_is_not_waited_for_twice_in_a_row() {
         let (_, key) = frame(mute.up().await);
         let (request, mut socket) = peer.request().await;
         assert_eq!(asked(&request).1, key);
+        let second = tokio::time::timeout(Duration::from_millis(20), mute.up()).await;
+        assert!(second.is_err(), "over the mute connection again: {second:?}");
         answer(&mut socket, &ok(None, 5)).await;
         mute.send(&events([5])).await;
     };
