@@ -16,6 +16,7 @@ mod options;
 mod read;
 mod readers;
 mod rebuild;
+mod reclaim;
 mod recovery;
 mod removal;
 mod repair;
@@ -330,6 +331,9 @@ impl Handle {
         }
         let (own, (ends, ended)) = (shelf, mpsc::sync_channel(0));
         let keeper = name("witness").spawn(move || witness::keep(&own, file, &ended))?;
+        handle.beside.push((ends, keeper));
+        let (own, (ends, ended)) = (handle.shelf.clone(), mpsc::sync_channel(0));
+        let keeper = name("reclaim").spawn(move || reclaim::keep(&own, &ended))?;
         handle.beside.push((ends, keeper));
         Ok(handle)
     }

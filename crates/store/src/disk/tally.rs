@@ -15,6 +15,8 @@ pub(super) struct Tally {
     pub(super) appends_full: AtomicU64,
     pub(super) reopened: AtomicU64,
     pub(super) disk_bytes: AtomicU64,
+    /// Commits that took events away.
+    pub(super) removed: AtomicU64,
     commit_us: AtomicU64,
     commits_by_us: [AtomicU64; COMMIT_US_BOUNDS.len() + 1],
 }

@@ -100,7 +100,12 @@ impl Writer {
     /// What is due while nobody asks for anything.
     fn tend(&mut self, shelf: &Shelf) {
         let tended = catch_unwind(AssertUnwindSafe(|| {
-            self.is_able(shelf);
+            if self.is_able(shelf)
+                && let Some(tables) = &*shelf.engine.read()
+            {
+                // A moment held for long would keep on the disk what only it needs.
+                shelf.state.lock().moment = tables.moment();
+            }
             shelf.tally.disk_bytes.store(shelf.space.used(), Relaxed);
         }));
         tended.unwrap_or_else(|_| panicked(shelf));
@@ -135,7 +140,10 @@ impl Writer {
             let Some(tables) = &*engine else { return false };
             let staged = Staged { tail: self.tail.following(), ..Staged::default() };
             match self.removals.step(tables, staged.tail) {
-                Ok(()) => self.publish(shelf, tables.moment(), staged),
+                Ok(()) => {
+                    self.publish(shelf, tables.moment(), staged);
+                    shelf.tally.removed.fetch_add(1, Relaxed);
+                }
                 Err(error) => self.broken(shelf, &error, Some(staged)),
             }
             true
