@@ -161,7 +161,7 @@ fn is_stopped_by_a_limit_for_a_moment() {
         assert_eq!(listener.events().count(), 25);
         // The same for a mark.
         limit_files(Some(written(&directory)));
-        let marks: Vec<_> = (0..30).map(|at| channel(&format!("room:{at}"))).collect();
+        let marks: Vec<_> = (0..120).map(|at| channel(&format!("room:{at}"))).collect();
         for (at, name) in marks.iter().enumerate() {
             limit_files(None);
             append(&store, 100 + at as u128, name.as_str()).await;
