@@ -242,6 +242,26 @@ async fn a_log_that_has_lost_something_says_so_loudly_and_tells_its_readers() {
     assert!(seen[1].contains("\"data\":5"), "{seen:?}");
 }
 
+// Mutants: a repair not refused while a server runs -> another code; verify without the socket -> in use.
+#[tokio::test]
+async fn a_log_is_verified_by_its_server_and_without_one_and_repaired_only_without() {
+    let mut server = Server::start().await;
+    server.run(&["publish", "demo:a", "-"], "1\n2\n3\n").await;
+    for running in [true, false] {
+        let said = server.run(&["verify", "--json"], "").await;
+        let told: serde_json::Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{said:?}"));
+        assert_eq!((said.code, &told["whole"], &told["events"]), (0, &true.into(), &3.into()), "{told}");
+        if running {
+            let said = server.run(&["verify", "--repair"], "").await;
+            assert_eq!((said.code, said.err.contains("stop the server")), (3, true), "{said:?}");
+            server.stop().await;
+        }
+    }
+    let said = server.run(&["verify", "--data", "nowhere"], "").await;
+    assert_eq!((said.code, said.err.contains("no log of Sosik")), (4, true), "{said:?}");
+    assert!(!server.data().with_file_name("nowhere").exists());
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
@@ -250,8 +270,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-// Mutants: the restored log goes on in the old epoch -> no gap; the backup taken of the directory and not by the server ->
-// refused as in use; the exit code of a directory that is not empty left at 1.
+// Mutants: the backup taken of the directory and not by the server -> refused as in use; a directory in use no reason for
+// its own exit code.
 #[tokio::test]
 async fn a_backup_of_a_running_server_becomes_a_log_whose_old_readers_are_told() {
     let mut server = Server::start().await;

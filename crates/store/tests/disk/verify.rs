@@ -24,7 +24,6 @@ fn kinds(report: &Report) -> Vec<(DamageKind, u64)> {
     report.damage.iter().map(|damage| (damage.kind, damage.count)).collect()
 }
 
-// Mutants: the removal taken for a damaged row; what is trimmed taken for missing -> damage where none is.
 #[test]
 fn a_whole_log_is_whole_while_it_lives_and_when_it_is_closed() {
     block_on(async {
@@ -40,7 +39,7 @@ fn a_whole_log_is_whole_while_it_lives_and_when_it_is_closed() {
     });
 }
 
-// Mutants: any of the checks left out -> its line is whole.
+// Mutants: a missing event not told; a damaged record not told -> its line is whole.
 #[test]
 fn each_kind_of_damage_is_found_and_named() {
     block_on(async {
