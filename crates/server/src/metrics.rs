@@ -63,6 +63,7 @@ const METRICS: &[Metric] = &[
     gauge("sosik_connections_open", "Connections and held requests now.", |s, out| transports(s, out, |t| t.open.load(Relaxed))),
     counter("sosik_connections_opened_total", "Connections and requests that transports took.", |s, out| transports(s, out, |t| t.opened.load(Relaxed))),
     counter("sosik_log_published_total", "Events committed.", |s, out| logs(s, out, |l| l.published)),
+    counter("sosik_log_duplicates_total", "Events acknowledged that an earlier attempt of their publisher had stored.", |s, out| logs(s, out, |l| l.duplicates)),
     gauge("sosik_log_waiting_publishes", "Publishes that wait for their append.", |s, out| logs(s, out, |l| l.waiting as u64)),
     counter("sosik_log_trims_total", "Times a channel was trimmed.", |s, out| logs(s, out, |l| l.trims)),
     counter("sosik_log_epochs_total", "New lives that a log began while running.", |s, out| logs(s, out, |l| l.new_epochs)),
