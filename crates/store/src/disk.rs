@@ -21,6 +21,7 @@ mod recovery;
 mod removal;
 mod repair;
 mod report;
+mod scrub;
 mod shelf;
 mod space;
 mod stage;
@@ -64,6 +65,7 @@ pub use self::{
     options::{DiskOptions, RESERVE_BYTES},
     repair::repair,
     report::{Damage, DamageKind, PLACES_NAMED_MAX, Renewed, Repaired, Report},
+    scrub::{SCRUB_BYTES_PER_S, SCRUB_PAUSE},
     verify::verify,
 };
 use self::{
@@ -335,6 +337,9 @@ impl Handle {
         let (own, (ends, ended)) = (handle.shelf.clone(), mpsc::sync_channel(0));
         let keeper = name("reclaim").spawn(move || reclaim::keep(&own, &ended))?;
         handle.beside.push((ends, keeper));
+        let (own, (ends, ended)) = (handle.shelf.clone(), mpsc::sync_channel(0));
+        let scrubber = name("scrub").spawn(move || scrub::run(&own, options.scrub_pause, &ended))?;
+        handle.beside.push((ends, scrubber));
         Ok(handle)
     }
 

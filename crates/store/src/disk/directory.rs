@@ -54,10 +54,10 @@ pub enum OpenError {
         /// What was found.
         why: String,
     },
-    /// The files below cannot be read as tables.
+    /// The files below cannot be read as tables, and nothing is kept of them by a repair.
     #[error(
-        "{path} is damaged: its files cannot be read: {why}; `sosik verify --repair` keeps what can be read, \
-         `sosik restore` takes a backup instead; until then leave the files as they are"
+        "{path} is damaged so that none of it can be read: {why}; `sosik restore` makes the log anew from a backup; \
+         keep these files if there is none"
     )]
     Unreadable {
         /// The directory of the tables.

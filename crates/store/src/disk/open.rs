@@ -66,7 +66,7 @@ pub(super) fn open(path: &Path, fresh: Epoch) -> Result<Ready, OpenError> {
     let mut renewed = None;
     if let Some(why) = why {
         if hole.is_some() {
-            found.tail = rebuild::mend(&tables, &found).map_err(broken)?;
+            (found.tail, _) = rebuild::mend(&tables, &found).map_err(broken)?;
         }
         let base = found.tail.head;
         begin(&tables, Identity { format: FORMAT, epoch: fresh, base }, found.tail, &mut file)

@@ -1,6 +1,10 @@
 //! What an operator may choose about a log on disk.
 
+use std::time::Duration;
+
 use sosik_core::cursor::Epoch;
+
+use super::SCRUB_PAUSE;
 
 /// How a log is opened.
 #[derive(Debug, Clone, Copy)]
@@ -12,12 +16,15 @@ pub struct DiskOptions {
     /// the engine to write out its tables and to merge them. With less than the default a busy log that comes near the
     /// end of its disk may have to stop until there is room again; what it acknowledged is safe with any value.
     pub reserve_bytes: u64,
+    /// How long the scrub rests before each of its passes over the whole log, by default [`SCRUB_PAUSE`]. It reads
+    /// [`super::SCRUB_BYTES_PER_S`].
+    pub scrub_pause: Duration,
 }
 
 impl DiskOptions {
     /// The defaults.
     pub fn new(fresh: Epoch) -> Self {
-        Self { fresh, reserve_bytes: RESERVE_BYTES }
+        Self { fresh, reserve_bytes: RESERVE_BYTES, scrub_pause: SCRUB_PAUSE }
     }
 }
 

@@ -21,10 +21,10 @@ use super::{
 use crate::held::BATCHES_HELD_MAX;
 
 /// Reads all events, and writes what is missing of their rows in the order and of the records of their channels. Answers
-/// where the log ends. Nothing is taken away: an event that is missing or damaged is told in its place.
-pub(super) fn mend(tables: &Tables, found: &Found) -> Result<Tail, StoreError> {
+/// where the log ends, and how many records were written. Nothing is taken away: an event that is missing or damaged is told in its place.
+pub(super) fn mend(tables: &Tables, found: &Found) -> Result<(Tail, u64), StoreError> {
     let (view, writes) = (tables.view(), Writes::new(tables, found.tail));
-    let mut mend = Mend { view, found, writes, tail: found.tail, ordered: HashMap::new() };
+    let mut mend = Mend { view, found, writes, tail: found.tail, ordered: HashMap::new(), rebuilt: 0 };
     mend.ordered()?;
     mend.events()?;
     mend.eventless()?;
@@ -33,7 +33,7 @@ pub(super) fn mend(tables: &Tables, found: &Found) -> Result<Tail, StoreError> {
     mend.writes.flush()?;
     mend.view = tables.view();
     mend.records()?;
-    Ok(Tail { commits: mend.writes.tail.commits, ..mend.tail })
+    Ok((Tail { commits: mend.writes.tail.commits, ..mend.tail }, mend.rebuilt))
 }
 
 struct Mend<'a> {
@@ -43,6 +43,8 @@ struct Mend<'a> {
     tail: Tail,
     /// What the order names as the last event of each channel whose events are still to be read.
     ordered: HashMap<ChannelName, (u64, Position)>,
+    /// Records that were written.
+    rebuilt: u64,
 }
 
 impl Mend<'_> {
@@ -117,6 +119,7 @@ impl Mend<'_> {
         if known == Some(record) {
             return Ok(());
         }
+        self.rebuilt += 1;
         let (table, key) = (&self.view.tables.channels, record_key(channel));
         self.writes.put(|batch| batch.insert(table, &*key, record.seal(&key)))
     }

@@ -1,6 +1,6 @@
 //! What is told to an operator about damage.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use sosik_core::cursor::{Epoch, Position};
 
@@ -95,7 +95,7 @@ pub enum DamageKind {
     Record,
     /// Something that the log remembers about itself is missing or not what was written.
     Meta,
-    /// Writes are missing that were followed by others.
+    /// Less is there than was vouched for, or writes are missing that were followed by others.
     Hole,
 }
 
@@ -109,7 +109,7 @@ impl fmt::Display for DamageKind {
             Self::MissingOrder => "event without a row in the order",
             Self::Record => "damaged record of a channel",
             Self::Meta => "damaged row about the log itself",
-            Self::Hole => "hole in what was written",
+            Self::Hole => "missing part",
         })
     }
 }
@@ -152,16 +152,20 @@ pub struct Repaired {
     pub events_lost: u64,
     /// Records of channels that were made anew.
     pub records_rebuilt: u64,
+    /// Where what was there before is kept; it can be deleted once nobody wants to look at it.
+    pub old: PathBuf,
 }
 
 impl fmt::Display for Repaired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "repaired: {} events lost, {} records of channels made anew; the log began a new epoch at position {}",
+            "repaired: {} events lost, {} records of channels made anew; the log began a new epoch at position {}. \
+             What was there before is kept in {}: delete it when nobody needs it",
             self.events_lost,
             self.records_rebuilt,
-            self.head.number()
+            self.head.number(),
+            self.old.display()
         )
     }
 }

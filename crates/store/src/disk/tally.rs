@@ -17,6 +17,10 @@ pub(super) struct Tally {
     pub(super) disk_bytes: AtomicU64,
     /// Commits that took events away.
     pub(super) removed: AtomicU64,
+    /// Damaged places, the most that one pass of the scrub has found.
+    pub(super) damaged: AtomicU64,
+    pub(super) scrubbed_bytes: AtomicU64,
+    pub(super) scrub_progress: AtomicU64,
     commit_us: AtomicU64,
     commits_by_us: [AtomicU64; COMMIT_US_BOUNDS.len() + 1],
 }
@@ -34,6 +38,9 @@ impl Tally {
         let commits_by_us = self.commits_by_us.each_ref().map(|count| count.load(Relaxed));
         StoreFigures {
             disk_bytes: self.disk_bytes.load(Relaxed),
+            damaged: self.damaged.load(Relaxed),
+            scrubbed_bytes: self.scrubbed_bytes.load(Relaxed),
+            scrub_progress: self.scrub_progress.load(Relaxed),
             events: self.events.load(Relaxed),
             commits: commits_by_us.iter().sum(),
             commit_us: self.commit_us.load(Relaxed),

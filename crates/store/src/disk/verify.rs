@@ -14,7 +14,7 @@ use super::{
     layout::{REMOVAL, channel_of, event_key, event_of, marked_by, order_key, position_of},
     open::{engine, find},
     report::{DamageKind, Report},
-    tables::View,
+    tables::{Tables, View},
     value::{EventValue, OrderValue, Record, Value, is_whole},
 };
 
@@ -27,14 +27,16 @@ pub fn verify(path: &Path) -> Result<Report, OpenError> {
     }
     let directory = Directory::open(path)?;
     let tables = engine(&directory)?;
+    Ok(all(&tables, directory.is_new))
+}
+
+/// Reads all that lies in `tables`; a first open that was interrupted has left nothing to find.
+pub(super) fn all(tables: &Tables, is_new: bool) -> Report {
     let mut inspector = Inspector::default();
     if let Some(hole) = tables.commits.hole() {
         inspector.report.add(DamageKind::Hole, || hole);
     }
-    // A first open that was interrupted has left nothing to find.
-    if !directory.is_new
-        && let Err(error) = find(&tables)
-    {
+    if !is_new && let Err(error) = find(tables) {
         inspector.report.add(DamageKind::Meta, || error.to_string());
     }
     let view = tables.view();
@@ -44,7 +46,7 @@ pub fn verify(path: &Path) -> Result<Report, OpenError> {
             last = Some(key);
         }
     }
-    Ok(inspector.report)
+    inspector.report
 }
 
 /// The same of a log that lives, as it is at one moment, on a thread of its own. Dropping the future ends it.
@@ -78,15 +80,15 @@ fn live(handle: &Handle, is_wanted: impl Fn() -> bool) -> Result<Report, StoreEr
 
 /// Holds rows against what they should be.
 #[derive(Default)]
-struct Inspector {
-    report: Report,
+pub(super) struct Inspector {
+    pub(super) report: Report,
     /// The channel of the events looked at last, and where what is kept of it begins.
     channel: Option<(ChannelName, Position)>,
 }
 
 impl Inspector {
     /// Looks at some rows of a table behind the key `after`, and answers the last of them; `None` at its end.
-    fn part(&mut self, view: &View<'_>, table: usize, after: Option<&[u8]>) -> Option<UserKey> {
+    pub(super) fn part(&mut self, view: &View<'_>, table: usize, after: Option<&[u8]>) -> Option<UserKey> {
         let (name, table) = view.tables.all()[table];
         let mut last = None;
         for row in view.rows_after(table, after).take(ROWS_AT_ONCE) {

@@ -14,6 +14,7 @@ mod memos;
 mod notices;
 mod oracle;
 mod reopen;
+mod repair;
 mod room;
 mod sync;
 mod told;

@@ -123,6 +123,10 @@ impl Original {
         own.map(|event| event.position).filter(|position| *position <= vouched).collect()
     }
 
+    pub(crate) fn only_what_was_written(&self, told: &[Stored]) {
+        told.iter().for_each(|event| assert_eq!(Some(event), self.events.get(&event.position)));
+    }
+
     fn allows(&self, told: &Stored) {
         let written = self.events.get(&told.position);
         let written = written.unwrap_or_else(|| panic!("told what never was: {told:?}"));

@@ -1,0 +1,104 @@
+//! Keeping what can be read of a damaged log, and finding damage by itself.
+
+use std::time::Duration;
+
+use sosik_core::{
+    cursor::{Epoch, Position},
+    store::{Scope, Store},
+};
+use sosik_store::{
+    Disk,
+    disk::{DiskOptions, OpenError, repair, verify},
+};
+use sosik_testkit::store_suite::{ALL, block_on, channel};
+
+use crate::{
+    damage::tamper,
+    kit::{Scratch, append, whole},
+    oracle::{Original, STEPS},
+};
+
+async fn small() -> (Scratch, Original) {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let mut original = Original::new(&store).await;
+    for (id, step) in STEPS.into_iter().enumerate() {
+        original.step(&store, step, id as u128).await;
+    }
+    (scratch, original)
+}
+
+// Mutants: damaged events copied; records copied where they are damaged; the old epoch kept -> fail.
+#[test]
+fn a_repair_keeps_what_can_be_read_in_a_new_epoch() {
+    block_on(async {
+        let (scratch, original) = small().await;
+        tamper(&scratch, "events", |key, value| {
+            if key.ends_with(&[20]) {
+                value[9] ^= 1;
+            }
+            !key.ends_with(&[11])
+        });
+        tamper(&scratch, "channels", |_, value| {
+            value[9] ^= 1;
+            true
+        });
+        tamper(&scratch, "meta", |key, value| {
+            if key == b"identity" || key == b"tail" {
+                value[9] ^= 1;
+            }
+            true
+        });
+        let error = scratch.try_open().unwrap_err();
+        assert!(matches!(error, OpenError::Damaged { .. }) && error.to_string().contains("verify --repair"));
+        let repaired = repair(scratch.path(), Epoch::new(77)).unwrap();
+        assert!(repaired.events_lost == 2 && repaired.records_rebuilt > 2, "{repaired}");
+        assert!(repaired.old.is_dir());
+        let report = verify(scratch.path()).unwrap();
+        assert!(report.is_whole(), "{report}");
+        let store = scratch.open();
+        assert_eq!(store.renewed(), None, "it was told by the repair");
+        let opened = Store::open(&store).await.unwrap();
+        assert_eq!((opened.epoch, opened.base), (Epoch::new(77), repaired.head));
+        let range = store.range(Scope::All, Position::START, Position::END, ALL).await.unwrap();
+        assert_eq!(range.events.len() as u64, report.events);
+        original.only_what_was_written(&range.events);
+        let next = append(&store, 99, "room:a").await;
+        assert!(next.position > repaired.head);
+        assert_eq!(whole(&store, "room:a").await.events.last().unwrap().seq, next.seq);
+        assert!(store.channel(&channel("room:b")).await.unwrap().is_some());
+    });
+}
+
+// Mutants: the pass not begun; what it finds not counted -> never ends.
+#[test]
+fn the_scrub_finds_damage_by_itself() {
+    block_on(async {
+        let (scratch, _) = small().await;
+        tamper(&scratch, "events", |key, value| {
+            if key.ends_with(&[20]) {
+                value[9] ^= 1;
+            }
+            true
+        });
+        let mut options = DiskOptions::new(Epoch::new(1));
+        options.scrub_pause = Duration::from_millis(1);
+        let store = Disk::open(scratch.path(), options).unwrap();
+        while store.figures().damaged == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(store.figures().damaged, 1);
+        assert!(store.figures().scrubbed_bytes > 0);
+    });
+}
+
+#[test]
+fn only_a_log_that_is_closed_is_repaired() {
+    let scratch = Scratch::new();
+    repair(scratch.path(), Epoch::new(1)).unwrap_err();
+    assert!(!scratch.path().exists(), "something was made");
+    let store = scratch.open();
+    assert!(matches!(repair(scratch.path(), Epoch::new(1)), Err(OpenError::InUse(_))));
+    drop(store);
+    assert_eq!(repair(scratch.path(), Epoch::new(1)).unwrap().events_lost, 0);
+}
