@@ -48,7 +48,6 @@ async fn append(store: &Memory, id: u128, name: &str, mark: Position, kept: bool
     store.append(batch).await.unwrap().placed[0].position
 }
 
-// Mutant: all taken away in one step -> nothing is left after the first poll.
 #[test]
 fn a_long_trim_lets_others_go_between_its_steps() {
     block_on(async {

@@ -109,7 +109,7 @@ async fn a_mark_that_was_raised_elsewhere_comes_with_the_page() {
     assert_eq!(rig.drain(&mut reader).await, ["room:a trimmed at 2 next 3 lost 2", "room:b#1"]);
 }
 
-// Mutants: the read not waiting for the removal under way; `retain_kept` left out -> what is gone is passed in silence.
+// Mutant: `retain_kept` left out -> an event above the place hides that those below it are gone.
 #[tokio::test]
 async fn a_read_that_meets_a_removal_waits_for_what_the_store_says() {
     let mut rig = Rig::new().await;

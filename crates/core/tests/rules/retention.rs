@@ -48,7 +48,7 @@ impl Rig {
     }
 }
 
-// Mutants: trimmed when there is one too many (in both places that look); down to one fewer than the maximum -> fails.
+// Mutant: down to one fewer than the maximum -> fails.
 #[tokio::test]
 async fn a_channel_keeps_its_maximum_and_at_most_a_tenth_more() {
     let mut rig = Rig::with(|space| space.events_max = 100).await;
@@ -69,7 +69,6 @@ async fn a_channel_keeps_its_maximum_and_at_most_a_tenth_more() {
     assert_eq!(told[..2], ["room:a trimmed at 1611 next 1612 lost 1611", "room:a#1612"]);
 }
 
-// Mutant: where to cut taken from what was seen since the start -> the channel holds twice its maximum.
 #[tokio::test]
 async fn a_restart_does_not_let_a_channel_keep_more() {
     let mut rig = Rig::with(|space| space.events_max = 100).await;
@@ -82,8 +81,7 @@ async fn a_restart_does_not_let_a_channel_keep_more() {
     }
 }
 
-// Mutants: the bytes of what was there before the restart not counted; as many taken away as are above, and one more
-// -> fails.
+// Mutant: as many taken away as are above, and one event more -> fails.
 #[tokio::test]
 async fn a_channel_keeps_its_bytes_and_at_most_a_tenth_more() {
     for restarts in [false, true] {
@@ -103,7 +101,7 @@ async fn a_channel_keeps_its_bytes_and_at_most_a_tenth_more() {
     }
 }
 
-// Mutants: nothing held back in the first minute; more than a hundredth at once; the pause left out -> fails.
+// Mutants: nothing held back in the first minute; more than a hundredth at once -> fails.
 #[tokio::test]
 async fn what_is_too_old_goes_slowly_and_not_in_the_first_minute() {
     let mut rig = Rig::with(|space| space.age_max_ms = Some(600_000)).await;
@@ -153,7 +151,7 @@ async fn a_clock_that_jumps_empties_nothing() {
     assert_eq!(rig.kept("room:a").await, (1, 300), "an hour behind");
 }
 
-// Mutants: the walk leaving out what has no options; only channels that were touched since the start -> it stays.
+// Mutant: the walk leaving out what has no options -> it stays.
 #[tokio::test]
 async fn channels_age_that_nobody_touches_and_whose_namespace_is_gone() {
     let mut rig = Rig::with(|space| space.age_max_ms = (*space.name != *"game").then_some(600_000)).await;
@@ -167,7 +165,7 @@ async fn channels_age_that_nobody_touches_and_whose_namespace_is_gone() {
     }
 }
 
-// Mutants: not refused; counted anew after a restart; refused for ever -> fails.
+// Mutants: not refused; counted anew after a restart -> fails.
 #[tokio::test]
 async fn a_log_that_holds_what_it_may_refuses_until_room_is_made() {
     let capacity = Capacity { bytes_max: 100_000, full: Full::Refuse };
@@ -193,7 +191,7 @@ async fn a_log_that_holds_what_it_may_refuses_until_room_is_made() {
     assert!(rig.publish_one("room:a", 1_000).await.is_ok());
 }
 
-// Mutants: only the channel that is written to trimmed; publishes refused -> fails.
+// Mutant: one namespace trimmed alone -> fails.
 #[tokio::test]
 async fn a_log_that_trims_lets_its_oldest_events_go_whatever_their_channel() {
     let rig = Rig::with_capacity(Capacity { bytes_max: 100_000, full: Full::Trim }).await;
@@ -234,7 +232,7 @@ async fn a_removal_that_the_store_refuses_is_told_to_nobody() {
     }
 }
 
-// Mutants: whoever may publish may trim; one event too many or too few -> fails.
+// Mutants: whoever may publish may trim; one event too many -> fails.
 #[tokio::test]
 async fn an_operator_trims_what_it_may_manage() {
     let rig = Rig::new().await;
@@ -258,7 +256,6 @@ async fn an_operator_trims_what_it_may_manage() {
     assert_eq!(node.trim(&manager, &channel("room:none"), Cut::Keep(0), rig.now).await.unwrap().events, 0);
 }
 
-// Mutants: the record removed with its events; `now` below the mark -> fails.
 #[tokio::test]
 async fn a_deleted_channel_goes_on_with_the_next_number_behind_a_gap() {
     let mut rig = Rig::new().await;
@@ -296,7 +293,7 @@ async fn only_channels_that_may_be_forgotten_are() {
     assert_eq!(rig.told(&["shot:a"], behind(0)).await, ["shot:a forgotten at 2 next ? lost ?"]);
 }
 
-// Mutants: a channel that is followed forgotten; one with a newer event; one before its time; none -> fails.
+// Mutants: a channel that is followed forgotten; one before its time -> fails.
 #[tokio::test]
 async fn a_channel_is_forgotten_when_it_was_quiet_for_long_and_nobody_follows_it() {
     let mut rig = Rig::with(|space| {

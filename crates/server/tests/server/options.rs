@@ -237,7 +237,6 @@ fn a_namespace_is_closed_but_for_what_it_opens() {
     );
 }
 
-// Mutants: the defaults of two keys exchanged; seconds taken for milliseconds; 0 s taken for at once -> fails.
 #[test]
 fn a_namespace_says_how_much_it_keeps_and_for_how_long() {
     let used = namespaces(
@@ -272,7 +271,6 @@ fn a_namespace_says_how_much_it_keeps_and_for_how_long() {
     );
 }
 
-// Mutants: the ranges of the two logs left out; any word taken for `full` -> fails.
 #[test]
 fn a_capacity_that_cannot_be_is_answered_with_what_to_write() {
     for (flag, words) in [

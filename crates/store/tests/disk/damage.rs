@@ -77,7 +77,6 @@ fn a_flipped_byte_of_an_event_is_told_in_its_place() {
     });
 }
 
-// Mutants: the bytes of a damaged row left out; the whole channel counted when the first row left is damaged -> fails.
 #[test]
 fn the_bytes_kept_are_right_when_the_first_event_left_is_damaged() {
     block_on(async {

@@ -15,7 +15,7 @@ use super::{Listener, Maker, channel, check_before, check_page, entry, space};
 use crate::seed::seeds;
 
 /// Appends right and wrong, repeats, trims, forgets, reads and lagging followers, in any order.
-// Mutants: the bytes of a forgotten channel still counted as kept; those of a record taken twice; `First` that ignores the mark; a record that is not raised in the middle of a batch; signals of a forgotten name
+// Mutants: the bytes of a forgotten channel still counted as kept; `First` that ignores the mark; a record that is not raised in the middle of a batch; signals of a forgotten name
 // still told; a mark told behind the events above it -> a seed fails.
 pub async fn a_store_does_what_the_naive_model_does(maker: &Maker) {
     for seed in seeds(maker.seeds) {
