@@ -205,7 +205,7 @@ async fn plain_get_of_the_websocket_path_is_426() {
     assert_eq!(json_of(body.as_bytes())["code"], "upgrade");
 }
 
-// Mutants: the header ignored -> a second `seq`; another address on the page -> curl is refused.
+// Mutant: the key of the example left out -> a second `seq`.
 #[tokio::test]
 async fn the_example_of_publishing_once_can_be_run_again_and_again() {
     let server = demo().await.unwrap();

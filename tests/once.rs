@@ -96,8 +96,7 @@ async fn send_and_lose(carrier: &'static dyn Carrier, proxy: &FaultProxy, frame:
     assert!(proxy.faults().counts().cuts > before);
 }
 
-// Mutants: the core takes no notice of `once` (as it was before it could) -> a second `seq`; `key` dropped between wire and
-// core, `producer` dropped there; the key scoped to the connection -> each fails.
+// Mutant: `once` dropped between wire and core -> a second `seq`.
 #[test]
 fn a_publish_cut_off_before_its_ok_is_stored_once_whichever_way_it_is_sent_again() {
     block_on(async {
@@ -135,7 +134,7 @@ fn a_publish_cut_off_before_its_ok_is_stored_once_whichever_way_it_is_sent_again
     });
 }
 
-// Mutants: the header ignored; a batch of which only the first event is remembered -> each fails.
+// Mutant: the header ignored -> fails.
 #[test]
 fn a_batch_sent_again_with_its_header_is_stored_once() {
     block_on(async {
@@ -258,7 +257,8 @@ async fn publish_and_lose(place: Place, transport: Transport) -> Vec<Acked> {
     all.unwrap()
 }
 
-// Mutants: the client sends no key; another key for the second attempt; a producer that numbers anew -> each fails.
+// Mutants: `once` dropped in the server; another key for the second attempt; a producer that begins anew after a cut -> each
+// fails.
 #[test]
 fn the_client_sends_again_by_itself_and_it_is_stored_once() {
     block_on(async {
@@ -271,8 +271,7 @@ fn the_client_sends_again_by_itself_and_it_is_stored_once() {
     });
 }
 
-// Mutants: the id of a producer drawn from the cursor, or one for the process -> the second is a duplicate or a conflict,
-// and its event is lost.
+// Mutant: one id for all producers -> the second is a duplicate, and its event is lost.
 #[test]
 fn two_clients_restored_from_one_session_both_send_and_both_are_stored() {
     block_on(async {

@@ -68,8 +68,7 @@ fn acked(body: &str, published: &Published) -> Acked {
     }
 }
 
-// Mutants: memos not written with their entries, or not read after a start -> a second `seq`; the client gives up with the
-// connection -> an error.
+// Mutant: a disk that recalls nothing -> a second `seq`.
 #[test]
 fn a_publish_whose_answer_was_lost_with_the_server_is_stored_once() {
     block_on(async {

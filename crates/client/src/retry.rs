@@ -84,7 +84,7 @@ mod tests {
         Error::Refused(Refusal { code, message, status, retry, retry_after, expected: None })
     }
 
-    // Mutants: the server's word not obeyed; no end -> each fails.
+    // Mutant: the server's word not obeyed -> fails.
     #[tokio::test(start_paused = true)]
     async fn a_publish_is_sent_again_when_the_server_wishes_and_not_for_ever() {
         let wait = retry().again(refused("overloaded", 503, true, Some(7))).unwrap();

@@ -40,8 +40,8 @@ async fn acknowledged(out: &mut tokio::io::Lines<BufReader<ChildStdout>>, count:
     all
 }
 
-// Mutants: a fresh number or key for what is sent again -> lines are there twice; what is on its way given up with the
-// connection -> it ends with 1.
+// Mutants: a fresh number for what is sent again -> lines are there twice; one attempt only -> it ends with 1; a disk that
+// recalls nothing -> lines are there twice.
 #[tokio::test]
 async fn a_long_input_outlives_kills_and_stops_of_the_server() {
     let mut server = Server::start().await;
@@ -80,7 +80,7 @@ async fn a_long_input_outlives_kills_and_stops_of_the_server() {
     same(&stored, (1..=line).map(|number| format!("demo:long {number} {number}")));
 }
 
-// Mutants: `--key` not sent -> it is there twice; the word left out; a conflict told as a fault of the network -> 1.
+// Mutants: `--key` not sent, or a disk that recalls nothing -> it is there twice; the word left out -> fails.
 #[tokio::test]
 async fn a_command_with_a_key_stores_its_event_once() {
     let mut server = Server::start().await;

@@ -85,7 +85,7 @@ async fn a_refusal_for_now_is_waited_out_and_one_for_good_is_told() {
     assert!(!peer.is_asked());
 }
 
-// Mutants: tried for ever; the key not told -> each fails.
+// Mutant: the key not told -> fails.
 #[tokio::test]
 async fn whoever_gives_up_is_told_the_key_that_makes_another_try_safe() {
     let peer = Peer::start().await;

@@ -79,7 +79,7 @@ async fn begun(peer: &Peer, client: &Client) -> (Producer, sosik_client::Acknowl
     (producer, first.pop().unwrap(), socket)
 }
 
-// Mutants: one request per event; a number used twice; what came meanwhile sent before what has no answer -> each fails.
+// Mutants: one request per event; a number used twice -> each fails.
 #[tokio::test]
 async fn events_go_in_their_order_and_what_waits_goes_together() {
     let peer = Peer::start().await;
@@ -96,7 +96,7 @@ async fn events_go_in_their_order_and_what_waits_goes_together() {
     assert_eq!(rest, [Ok(12), Ok(13), Ok(14)]);
 }
 
-// Mutants: fresh numbers for what is sent again; another id -> each fails.
+// Mutant: fresh numbers for what is sent again -> fails.
 #[tokio::test]
 async fn what_has_no_answer_is_sent_again_with_its_numbers() {
     let peer = Peer::start().await;
@@ -206,7 +206,7 @@ async fn what_is_refused_before_it_is_sent_has_no_number() {
     tokio::join!(play, async { within(producer.publish("room:1", "", json("1"))).await.unwrap() });
 }
 
-// Mutant: an id for the process, or one kept with a cursor -> two tabs are one sender, and one event is lost.
+// Mutant: one id for all producers of a client -> two tabs are one sender, and one event is lost.
 #[tokio::test]
 async fn every_producer_has_an_id_of_its_own_and_counts_each_channel_from_one() {
     let peer = Peer::start().await;
