@@ -78,6 +78,13 @@ pub(crate) fn sync_us(directory: &Path) -> io::Result<f64> {
     Ok(times[SYNCS / 2].as_secs_f64() * 1e6)
 }
 
+/// Bytes that this process has handed to the disk so far.
+pub(crate) fn written_bytes() -> io::Result<u64> {
+    let told = fs::read_to_string("/proc/self/io")?;
+    let line = told.lines().find_map(|line| line.strip_prefix("write_bytes:")).unwrap_or("");
+    Ok(line.trim().parse().unwrap_or(0))
+}
+
 /// Processor and their number, for the record.
 pub(crate) fn describe() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -5,6 +5,7 @@
 
 mod catch_up;
 mod deliveries;
+mod log;
 mod machine;
 mod publishes;
 mod readers;
@@ -27,6 +28,7 @@ async fn main() -> Result<(), Failed> {
         println!("== {part}");
         let measured = match *part {
             "deliveries" => deliveries::run().await?,
+            "log" => log::run().await?,
             "publishes" => publishes::run().await?,
             "catch_up" => catch_up::run().await?,
             _ => slow_sync::run().await?,
@@ -38,4 +40,4 @@ async fn main() -> Result<(), Failed> {
 }
 
 /// What can be measured, in this order.
-const PARTS: &[&str] = &["deliveries", "publishes", "catch_up", "slow_sync"];
+const PARTS: &[&str] = &["deliveries", "log", "publishes", "catch_up", "slow_sync"];

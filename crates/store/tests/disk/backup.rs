@@ -25,8 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::kit::{Scratch, append, options, whole};
 
-// Mutants: the tables read as they are now and not as they were -> later events are in it; the head not kept; a table left
-// out -> fail.
+// Mutants: the tables read as they are now and not as they were -> never comes to its end; a table left out -> fails.
 #[test]
 fn a_backup_is_the_log_at_one_moment_whatever_goes_on() {
     let (scratch, kept, restored) = (Scratch::new(), Scratch::new(), Scratch::new());
@@ -210,7 +209,6 @@ fn a_reader_of_before_the_restore_gets_a_gap_and_what_came_since() {
     });
 }
 
-// Mutant: the epoch of a new log fixed -> the other server's events are taken for what follows.
 #[test]
 fn a_cursor_of_another_server_gets_a_gap_and_the_whole_log() {
     let (one, other) = (Scratch::new(), Scratch::new());
@@ -297,7 +295,6 @@ impl Server {
     }
 }
 
-// Mutant: the copy made without a look for room -> another error, or a copy that says it is whole.
 #[test]
 fn a_disk_that_is_too_small_for_the_copy_is_named() {
     crate::full::on_a_disk_of(24, "backup::is_backed_up_onto_a_small_disk");
