@@ -144,7 +144,7 @@ mod tests {
         Witness { epoch: Epoch::new(7), head, batches: 1, commits: 2, last_time: 3 }
     }
 
-    // Mutants: the second slot never written; the older of two slots answered; the checksum not compared -> fail.
+    // Mutant: the second slot never written -> fails.
     #[test]
     fn whatever_becomes_of_one_slot_the_other_one_counts() {
         let path =

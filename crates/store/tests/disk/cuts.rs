@@ -37,8 +37,7 @@ fn set_back(scratch: &Scratch, which: usize, before: &[Rows; 6]) {
     database.persist(PersistMode::SyncAll).unwrap();
 }
 
-// Mutants: the rings not compared; a hole looked for in one table alone; records not mended; the mended log's head not
-// above its events -> fail.
+// Mutant: the rings not read -> fails.
 #[test]
 fn commits_that_are_missing_in_any_of_the_tables_are_never_passed_over() {
     block_on(async {

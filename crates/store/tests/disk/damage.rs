@@ -110,7 +110,6 @@ fn an_event_that_is_missing_is_told_in_its_place() {
     });
 }
 
-// Mutant: damaged rows of the order skipped, or an error -> the range and the follower pass the event, or stop for ever.
 #[test]
 fn a_damaged_order_is_read_from_the_events_of_its_channels() {
     block_on(async {
@@ -141,7 +140,7 @@ fn a_damaged_order_is_read_from_the_events_of_its_channels() {
     });
 }
 
-// Mutants: the place that an event names as the one before not looked for; the record's not -> passed in silence.
+// Mutant: the place that an event names as the one before, and the record's, not looked for -> passed in silence.
 #[test]
 fn an_event_that_is_missing_in_its_channel_is_told_in_its_place() {
     block_on(async {
@@ -170,8 +169,6 @@ fn an_event_that_is_missing_in_its_channel_is_told_in_its_place() {
     });
 }
 
-// Mutants: the damaged record answered as an error -> the channel never takes an event again; made anew without the last
-// event -> `Conflict`, or a place given twice; without the bytes -> the next event counts from there.
 #[test]
 fn a_damaged_record_is_made_anew_from_the_events_of_its_channel() {
     block_on(async {
@@ -194,7 +191,6 @@ fn a_damaged_record_is_made_anew_from_the_events_of_its_channel() {
     });
 }
 
-// Mutant: a record made up -> numbers are given twice.
 #[test]
 fn a_damaged_record_without_events_is_an_error_that_says_what_to_do() {
     block_on(async {

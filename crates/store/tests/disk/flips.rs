@@ -118,7 +118,6 @@ async fn harm_and_read(left: Left, least: u64) {
     assert!(same > 0, "nothing was read as before");
 }
 
-// Mutants: checksums of events not compared; the witness not compared; a panic below let through -> fail.
 #[test]
 fn every_flip_and_cut_of_a_closed_log_is_told() {
     block_on(harm_and_read(Left::Closed, 150));

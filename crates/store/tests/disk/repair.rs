@@ -28,7 +28,7 @@ async fn small() -> (Scratch, Original) {
     (scratch, original)
 }
 
-// Mutants: damaged events copied; records copied where they are damaged; the old epoch kept -> fail.
+// Mutant: rows copied whether they are whole or not -> fails.
 #[test]
 fn a_repair_keeps_what_can_be_read_in_a_new_epoch() {
     block_on(async {
@@ -70,7 +70,7 @@ fn a_repair_keeps_what_can_be_read_in_a_new_epoch() {
     });
 }
 
-// Mutants: the pass not begun; what it finds not counted -> never ends.
+// Mutant: what it finds not counted -> never ends.
 #[test]
 fn the_scrub_finds_damage_by_itself() {
     block_on(async {
