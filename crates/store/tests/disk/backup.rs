@@ -104,8 +104,7 @@ async fn everything(store: &Disk) -> Vec<(String, Vec<(u64, u64, bytes::Bytes)>)
     all
 }
 
-// Mutants: the marker of a log for a backup -> opened; of a finished one for one that is not -> restored; a directory that is
-// in use overwritten; a row not held against its checksum -> restored.
+// Mutants: a backup opened as a log; whatever lies in the directory thrown away for a new one -> both fail.
 #[test]
 fn what_is_not_a_finished_backup_is_refused_in_words() {
     let (scratch, kept, other) = (Scratch::new(), Scratch::new(), Scratch::new());

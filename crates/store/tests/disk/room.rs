@@ -10,8 +10,7 @@ use sosik_testkit::store_suite::{block_on, channel};
 
 use crate::kit::{Scratch, next, whole};
 
-// Mutants: nothing written anew; the moment of before held on; the engine not made to let go of its files -> all keep their
-// size.
+// Mutants: nothing written anew; the moment of before held on -> all keep their size.
 #[test]
 fn a_log_that_is_trimmed_and_then_rests_gives_the_room_back() {
     let scratch = Scratch::new();

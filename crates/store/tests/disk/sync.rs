@@ -114,8 +114,7 @@ fn appends_until_a_sync_fails() {
     });
 }
 
-// Mutants: the state locked across a commit; the engine locked for writing across a commit; a mark's sync waited for by who
-// reads the tables -> a read comes after the sync; the queue of writes without a bound -> nobody is refused.
+// Mutant: the state locked across a commit -> a read comes after the sync.
 #[test]
 fn a_slow_sync_holds_up_writes_alone_and_not_without_bound() {
     let scratch = Scratch::new();
