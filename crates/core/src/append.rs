@@ -64,7 +64,7 @@ struct Waiting {
     /// One for each draft; read by the commit.
     channels: Vec<Arc<Channel>>,
     bytes: usize,
-    asked: Option<Asked>,
+    asked: Option<Box<Asked>>,
     from: Arc<str>,
     now: u64,
     reply: Reply,
@@ -138,7 +138,7 @@ impl Appender {
         now: u64,
     ) -> Result<oneshot::Receiver<Result<Vec<Published>, Error>>, Error> {
         let Publish { drafts, once } = publish;
-        let asked = once.and_then(|once| Asked::new(once, &from, &drafts));
+        let asked = once.and_then(|once| Asked::new(once, &from, &drafts)).map(Box::new);
         let (reply, outcome) = oneshot::channel();
         let bytes = drafts.iter().map(|draft| draft.data.bytes().len()).sum();
         let mut queue = self.queue.lock();
@@ -298,7 +298,7 @@ impl Appender {
                 known.insert(&channel.name, self.place_behind_known(life, channel)?);
             }
         }
-        let asked = group.iter().map(|waiting| (waiting.asked.as_ref(), waiting.now));
+        let asked = group.iter().map(|waiting| (waiting.asked.as_deref(), waiting.now));
         let judged = Judged::new(life, asked).await?;
         let (entries, firsts) = self.number(life, group, &judged, known)?;
         let memos = judged.memos(life, &firsts);
