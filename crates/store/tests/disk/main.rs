@@ -10,6 +10,7 @@ mod directory;
 mod flips;
 mod full;
 mod kit;
+mod limits;
 mod memos;
 mod notices;
 mod oracle;
