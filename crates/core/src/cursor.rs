@@ -189,7 +189,9 @@ impl std::str::FromStr for Cursor {
 
 /// The text is not a cursor of this protocol version. The caller's fault: send back a cursor as it was handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("malformed cursor; send one exactly as it was handed out, or `start` or `now`")]
+#[error(
+    "malformed cursor; send one exactly as it was handed out (`start` and `now` are for following and polling)"
+)]
 pub struct CursorError;
 
 fn parse_part(piece: &str) -> Option<Part> {
