@@ -133,6 +133,11 @@ pub(crate) fn scratch() -> PathBuf {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Dead before its files go: it would make new ones.
+        drop(self.child.start_kill());
+        while let Ok(None) = self.child.try_wait() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         drop(std::fs::remove_dir_all(&self.dir));
     }
 }
