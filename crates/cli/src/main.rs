@@ -19,6 +19,7 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
 
 use crate::failure::Failure;
 
@@ -58,6 +59,8 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // What is written below a data directory or a backup is for its user alone, also what the engine makes by itself.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let outcome = match Cli::parse().command {
         Command::Publish(args) => publish::run(args).await,
         Command::Follow(args) => follow::run(args).await,

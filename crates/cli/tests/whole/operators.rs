@@ -76,6 +76,34 @@ async fn a_server_is_asked_through_its_socket_by_its_own_user_alone() {
     assert_eq!((status.code, status.out.contains("publishes taken")), (0, true), "{status:?}");
 }
 
+// Mutant: no umask -> the engine's files have the mode 0644.
+#[tokio::test]
+async fn what_is_written_is_for_its_user_alone() {
+    let mut server = Server::start_with(&["sh", "-c", "umask 0; exec \"$0\" \"$@\""], &[]).await;
+    server.run(&["publish", "demo:a", "1"], "").await;
+    let near = server.data().parent().unwrap().to_owned();
+    assert_eq!(server.run(&["backup", "live"], "").await.code, 0);
+    for_its_user_alone(&server.data());
+    server.stop().await;
+    assert_eq!(server.run(&["backup", "offline"], "").await.code, 0);
+    assert_eq!(server.run(&["restore", "live", "--data", "restored"], "").await.code, 0);
+    assert_eq!(server.run(&["verify", "--repair"], "").await.code, 0);
+    for written in [server.data(), near.join("live"), near.join("offline"), near.join("restored")] {
+        for_its_user_alone(&written);
+    }
+}
+
+/// Looks at all that lies in and below `path`.
+fn for_its_user_alone(path: &Path) {
+    let about = fs::symlink_metadata(path).unwrap();
+    let want = if about.is_dir() { 0o700 } else { 0o600 };
+    assert_eq!(about.mode() & 0o777, want, "{}", path.display());
+    if about.is_dir() {
+        let below: Vec<_> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+        below.iter().for_each(|path| for_its_user_alone(path));
+    }
+}
+
 // Mutant: the plain path bound -> no socket, and the status fails.
 #[tokio::test]
 async fn a_path_that_is_too_long_for_a_socket_is_no_trouble() {
