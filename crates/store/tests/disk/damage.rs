@@ -274,14 +274,14 @@ fn a_log_that_has_lost_its_end_begins_a_new_epoch_behind_what_is_there() {
     });
 }
 
-fn table_of(scratch: &Scratch, table: &str) -> (Database, Keyspace) {
+pub(crate) fn table_of(scratch: &Scratch, table: &str) -> (Database, Keyspace) {
     let database = Database::builder(scratch.path().join("tables")).open().unwrap();
     let table = database.keyspace(table, KeyspaceCreateOptions::default).unwrap();
     (database, table)
 }
 
 /// The rows of the log itself in a table.
-fn rows(scratch: &Scratch, table: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn rows(scratch: &Scratch, table: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let (_database, table) = table_of(scratch, table);
     let rows = table.iter().map(|row| row.into_inner().unwrap());
     let rows = rows.filter(|(key, _)| !key.starts_with(&[0xff, 0xff]));

@@ -46,7 +46,7 @@ async fn small(left: Left) -> (Files, Original) {
     (Files::read(scratch.path()), original)
 }
 
-fn flush(scratch: &Scratch) {
+pub(crate) fn flush(scratch: &Scratch) {
     let database = fjall::Database::builder(scratch.path().join("tables")).open().unwrap();
     for name in ["events", "order", "channels", "meta", "producers", "keys"] {
         let table = database.keyspace(name, fjall::KeyspaceCreateOptions::default).unwrap();

@@ -8,6 +8,7 @@ mod cuts;
 mod damage;
 mod directory;
 mod flips;
+mod formats;
 mod full;
 mod kit;
 mod limits;

@@ -262,6 +262,29 @@ impl Files {
         }
     }
 
+    /// Lays them down in `directory` without those zeros, with a list of their names and lengths.
+    pub(crate) fn keep(&self, directory: &Path) {
+        let mut list = String::new();
+        for (name, (bytes, length)) in &self.0 {
+            let path = directory.join(USED).join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+            list.push_str(&format!("{length} {}\n", name.display()));
+        }
+        fs::write(directory.join(LIST), list).unwrap();
+    }
+
+    /// What [`Files::keep`] has laid down.
+    pub(crate) fn kept(directory: &Path) -> Self {
+        let list = fs::read_to_string(directory.join(LIST)).unwrap();
+        let files = list.lines().map(|line| {
+            let (length, name) = line.split_once(' ').unwrap();
+            let bytes = fs::read(directory.join(USED).join(name)).unwrap();
+            (name.into(), (bytes, length.parse().unwrap()))
+        });
+        Self(files.collect())
+    }
+
     /// What the witness in them vouches for.
     pub(crate) fn vouched(&self) -> Position {
         let (bytes, _) = &self.0[Path::new("witness")];
@@ -286,4 +309,6 @@ fn used(path: &Path) -> Vec<u8> {
     bytes
 }
 
+const USED: &str = "files";
+const LIST: &str = "files.txt";
 const USED_BYTES_MAX: u64 = 512 * 1024;
