@@ -4,6 +4,9 @@
 //! without a word, from those tables whose rows were not yet written out. The numbers lie in a ring in each table; before
 //! one is overwritten, all tables are written out up to there.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, thread, time::Duration};
 
 use fjall::{AbstractTree, Keyspace, OwnedWriteBatch};
@@ -15,8 +18,12 @@ use super::{
 };
 
 /// The numbers of a log's commits. One thread writes.
-#[derive(Debug, Default)]
-pub(super) struct Commits(Mutex<Numbers>);
+#[derive(Debug)]
+pub(super) struct Commits {
+    /// How many numbers a ring has room for.
+    held: u64,
+    numbers: Mutex<Numbers>,
+}
 
 #[derive(Debug, Default)]
 struct Numbers {
@@ -38,8 +45,8 @@ struct Mark {
 }
 
 impl Commits {
-    /// Reads the rings, and finds out whether a commit is missing in one of them.
-    pub(super) fn read(tables: [(&str, &Keyspace); TABLES]) -> Result<Self, fjall::Error> {
+    /// Reads the rings of `held` numbers, and finds out whether a commit is missing in one of them.
+    pub(super) fn read(tables: [(&str, &Keyspace); TABLES], held: u64) -> Result<Self, fjall::Error> {
         let mut hole = None;
         let mut rings = Vec::with_capacity(TABLES);
         for (name, table) in tables {
@@ -47,7 +54,7 @@ impl Commits {
             for row in table.prefix(COMMIT) {
                 let (key, value) = row.into_inner()?;
                 match CommitValue::unseal(&key, &value) {
-                    Ok(commit) if *key == key_of(commit.number) => ring.push(commit),
+                    Ok(commit) if *key == key_of(commit.number, held) => ring.push(commit),
                     _ => hole = Some(format!("the number of a commit in table {name} is damaged")),
                 }
             }
@@ -66,23 +73,23 @@ impl Commits {
             }
         }
         let numbers = Numbers { found: last, flushed, asked: flushed, hole, ..Numbers::default() };
-        Ok(Self(Mutex::new(numbers)))
+        Ok(Self { held, numbers: Mutex::new(numbers) })
     }
 
     /// What is missing, if the log is not all that was written.
     pub(super) fn hole(&self) -> Option<String> {
-        self.0.lock().hole.clone()
+        self.numbers.lock().hole.clone()
     }
 
     /// Goes on behind commit `number` of the log that these tables are a copy of.
     pub(super) fn go_on(&self, number: u64) {
-        let mut numbers = self.0.lock();
+        let mut numbers = self.numbers.lock();
         (numbers.found, numbers.flushed, numbers.asked) = (number, number, number);
     }
 
     /// The number of the last commit found at the start.
     pub(super) fn found(&self) -> u64 {
-        self.0.lock().found
+        self.numbers.lock().found
     }
 
     /// Puts `number` into `batch`, for every table. Waits until what it overwrites is written out.
@@ -92,12 +99,12 @@ impl Commits {
         batch: &mut OwnedWriteBatch,
         number: u64,
     ) -> Result<(), fjall::Error> {
-        let mut flushed = self.0.lock().flushed;
-        if number > flushed + COMMITS_HELD_MAX {
-            self.wait(tables, number - COMMITS_HELD_MAX, number - 1)?;
-            flushed = self.0.lock().flushed;
+        let mut flushed = self.numbers.lock().flushed;
+        if number > flushed + self.held {
+            self.wait(tables, number - self.held, number - 1)?;
+            flushed = self.numbers.lock().flushed;
         }
-        let key = key_of(number);
+        let key = key_of(number, self.held);
         let value = CommitValue { number, flushed }.seal(&key);
         for (_, table) in tables.all() {
             batch.insert(table, key, &*value);
@@ -107,10 +114,10 @@ impl Commits {
 
     /// Commit `number` is written: from time to time asks the engine to write out.
     pub(super) fn written(&self, tables: &Tables, number: u64) {
-        if number.is_multiple_of(MARK_EACH) {
+        if number.is_multiple_of(self.held / MARKS) {
             self.mark(tables, number);
-            let asked = self.0.lock().asked;
-            if number >= asked + COMMITS_HELD_MAX / 2 {
+            let asked = self.numbers.lock().asked;
+            if number >= asked + self.held / 2 {
                 // What fails here is asked for again, at the latest by the commit that has to wait for it.
                 let _ = self.ask(tables, number);
             }
@@ -123,13 +130,13 @@ impl Commits {
         self.mark(tables, last);
         self.ask(tables, last)?;
         self.wait(tables, last, last)?;
-        self.0.lock().hole = None;
+        self.numbers.lock().hole = None;
         Ok(())
     }
 
     fn mark(&self, tables: &Tables, number: u64) {
         let seqno = tables.meta.tree.get_highest_seqno().unwrap_or_default();
-        let mut numbers = self.0.lock();
+        let mut numbers = self.numbers.lock();
         numbers.marks.push_back(Mark { number, seqno });
         numbers.advance(persisted(tables));
     }
@@ -138,14 +145,14 @@ impl Commits {
         for (_, table) in tables.all() {
             table.rotate_memtable()?;
         }
-        self.0.lock().asked = number;
+        self.numbers.lock().asked = number;
         Ok(())
     }
 
     /// Waits until all tables are written out up to `number`; commit `last` was the last one. An engine that cannot says so.
     fn wait(&self, tables: &Tables, number: u64, last: u64) -> Result<(), fjall::Error> {
         for round in 1_u64.. {
-            let mut numbers = self.0.lock();
+            let mut numbers = self.numbers.lock();
             numbers.advance(persisted(tables));
             if numbers.flushed >= number {
                 return Ok(());
@@ -178,8 +185,8 @@ fn persisted(tables: &Tables) -> u64 {
     all.into_iter().min().unwrap_or_default()
 }
 
-fn key_of(number: u64) -> [u8; 4] {
-    let [.., high, low] = (number % COMMITS_HELD_MAX).to_be_bytes();
+fn key_of(number: u64, held: u64) -> [u8; 4] {
+    let [.., high, low] = (number % held).to_be_bytes();
     [COMMIT[0], COMMIT[1], high, low]
 }
 
@@ -187,8 +194,8 @@ fn key_of(number: u64) -> [u8; 4] {
 pub const COMMITS_HELD_MAX: u64 = 32_768;
 /// What the keys of the numbers begin with: above every position that is given, and no beginning of a name.
 pub(super) const COMMIT: &[u8; 2] = &[0xff, 0xff];
-/// Commits between two looks at what is written out.
-const MARK_EACH: u64 = 1_024;
+/// How often in one round of the ring is looked at what is written out.
+const MARKS: u64 = 32;
 /// The pause between two looks at what is written out, when a commit has to wait for it.
 const PAUSE: Duration = Duration::from_millis(1);
 /// Looks after which the engine is asked again.

@@ -12,6 +12,7 @@ use sosik_core::{
 
 use super::{
     check,
+    commits::COMMITS_HELD_MAX,
     directory::{Directory, FORMAT, OpenError, refused},
     layout::{BATCH, IDENTITY, TAIL},
     manifest,
@@ -45,8 +46,13 @@ pub(super) struct Found {
 
 /// Opens the log in `path`, or makes one. A log that is not what was vouched for begins the epoch `fresh`.
 pub(super) fn open(path: &Path, fresh: Epoch) -> Result<Ready, OpenError> {
+    open_holding(path, fresh, COMMITS_HELD_MAX)
+}
+
+/// As [`open`], of a log that holds the numbers of so many commits.
+pub(super) fn open_holding(path: &Path, fresh: Epoch, commits: u64) -> Result<Ready, OpenError> {
     let directory = Directory::open(path)?;
-    let tables = engine(&directory)?;
+    let tables = engine_holding(&directory, commits)?;
     let (mut file, witness) = WitnessFile::open(path).map_err(|source| refused(path, source))?;
     let broken = |error: StoreError| OpenError::Damaged { path: path.into(), why: error.to_string() };
     if directory.is_new {
@@ -79,6 +85,10 @@ pub(super) fn open(path: &Path, fresh: Epoch) -> Result<Ready, OpenError> {
 
 /// Opens the engine below. A panic in it is damage that it did not expect.
 pub(super) fn engine(directory: &Directory) -> Result<Tables, OpenError> {
+    engine_holding(directory, COMMITS_HELD_MAX)
+}
+
+fn engine_holding(directory: &Directory, commits: u64) -> Result<Tables, OpenError> {
     let path = directory.tables();
     if !directory.is_new && !path.is_dir() {
         return Err(OpenError::Unreadable { path, why: "they are missing".into() });
@@ -90,7 +100,7 @@ pub(super) fn engine(directory: &Directory) -> Result<Tables, OpenError> {
             why: format!("{} is missing or not what was written", list.display()),
         })?;
     }
-    let opened = catch_unwind(AssertUnwindSafe(|| Tables::open(&path)));
+    let opened = catch_unwind(AssertUnwindSafe(|| Tables::open_holding(&path, commits)));
     match opened {
         Ok(Ok(tables)) => Ok(tables),
         Ok(Err(fjall::Error::Io(source))) => Err(refused(&path, source)),

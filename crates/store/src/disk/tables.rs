@@ -19,7 +19,7 @@ use sosik_core::{
 };
 
 use super::{
-    commits::{COMMIT, Commits, TABLES},
+    commits::{COMMIT, COMMITS_HELD_MAX, Commits, TABLES},
     journal,
     layout::{TAIL, event_key, mark_key, order_key, position_of, record_key},
     value::{EventValue, OrderValue, Record, Tail, Value},
@@ -42,6 +42,11 @@ pub(super) struct Tables {
 impl Tables {
     /// Opens or creates them in `directory`, and replays what the journal holds.
     pub(super) fn open(directory: &Path) -> Result<Self, fjall::Error> {
+        Self::open_holding(directory, COMMITS_HELD_MAX)
+    }
+
+    /// As [`Tables::open`], with the numbers of so many commits.
+    pub(super) fn open_holding(directory: &Path, commits: u64) -> Result<Self, fjall::Error> {
         let database = Database::builder(directory)
             .worker_threads(WORKER_THREADS)
             .cache_size(CACHE_BYTES)
@@ -55,7 +60,7 @@ impl Tables {
         let (channels, meta) = (table("channels")?, table("meta")?);
         let (producers, keys) = (table("producers")?, table("keys")?);
         let all = named([&events, &order, &channels, &meta, &producers, &keys]);
-        let commits = Commits::read(all)?;
+        let commits = Commits::read(all, commits)?;
         let path = directory.into();
         Ok(Self { path, events, order, channels, meta, producers, keys, commits, database })
     }
