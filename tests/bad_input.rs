@@ -34,7 +34,7 @@ fn bad_readings() -> Vec<(Vec<&'static str>, Begin, Code, &'static str)> {
         (vec!["closed:a"], now(), Code::Forbidden, "read = \"anyone\""),
         (vec!["disk:a", "closed:*"], now(), Code::Forbidden, "read = \"anyone\""),
         (vec!["$presence:a"], now(), Code::Forbidden, "not allowed"),
-        (vec!["disk:a"], after("yesterday"), Code::BadRequest, "`start` or `now`"),
+        (vec!["disk:a"], after("yesterday"), Code::BadRequest, "`start` and `now`"),
         (vec!["disk:a"], after("1"), Code::BadRequest, "exactly as it was handed out"),
         (vec!["disk:a"], after("1d0123456789abcw"), Code::BadRequest, "exactly as it was handed out"),
         (vec!["disk:a"], Begin::Last(1_001), Code::Limit, "1000"),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sosik_client::{
-    Client, Data, Delivery, GapPolicy, OnRetry, Options, Published, Start, Timers, Transport,
+    Client, Data, Delivery, GapPolicy, History as Past, OnRetry, Options, Published, Start, Timers, Transport,
 };
 use sosik_lab::{
     checker::{self, Acked, History, Observed},
@@ -96,6 +96,8 @@ fn a_publish_whose_answer_was_lost_with_the_server_is_stored_once() {
             };
             let restarting = async {
                 behind.lost.notified().await;
+                // The first attempt may have been cut off on its way up; another one comes until one is stored.
+                is_stored(&server, &text).await;
                 server.kill().await;
                 let again = serve.start(&directory, near.path()).await.unwrap();
                 behind.point_to(&again);
@@ -110,6 +112,20 @@ fn a_publish_whose_answer_was_lost_with_the_server_is_stored_once() {
         }
         judge(&server, all).await;
     });
+}
+
+/// Waits until the newest event is the one with this data, asking the server itself.
+async fn is_stored(server: &Sosik, text: &str) {
+    let direct =
+        Client::new(Options { http: format!("http://{}", server.http), ..Options::default() }).unwrap();
+    let text = Data::Json(text.to_owned().into());
+    loop {
+        let page = direct.history("disk:once", Past::Newest, 1).await.unwrap();
+        if page.events.last().is_some_and(|event| event.data == text) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Reads everything from raw bytes and lets the checker judge it.
