@@ -125,7 +125,7 @@ async fn say(server: &Sosik, outcomes: &Outcomes, numbers: std::ops::Range<u64>)
 }
 
 async fn command(args: &[&str]) {
-    let ran = run(args).await.unwrap();
+    let ran = run(&[], args).await.unwrap();
     assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
 }
 

@@ -5,13 +5,14 @@ use sosik_tests::{
     process::PATIENCE,
     scratch::Scratch,
     small_disk::SmallDisk,
-    sosik::{Serve, note},
+    sosik::{Serve, note, run},
 };
 use tokio::time::timeout;
 
 use crate::{block_on, burst::Retries, crowd::Crowd, past, up::place};
 
-// Mutants: appends that do not mind the reserve; a log that stays closed once it was full -> both fail.
+// Mutants: appends that do not mind the reserve; a log that stays closed once it was full; trims that mind the reserve as
+// publishes do -> all fail.
 #[test]
 fn a_full_disk_refuses_goes_on_reading_and_is_well_again_without_a_restart() {
     for seed in seeds(1).take(1) {
@@ -29,6 +30,12 @@ fn a_full_disk_refuses_goes_on_reading_and_is_well_again_without_a_restart() {
                 // The reserve is touched, which stops the publishes and leaves trims and tables room; then there is none.
                 disk.leave(RESERVE_MIB / 2 * MIB).await.unwrap();
                 within("publishes are refused", crowd.refused("storage_full", 20)).await;
+                for (args, kept) in [(&["trim", "short:0", "--keep", "2"][..], 2), (&["delete", "short:0"], 0)] {
+                    let args = [args, &["--data", data.to_str().unwrap()]].concat();
+                    let removed = run(&serve.through, &args).await.unwrap();
+                    assert!(removed.status.success(), "{args:?}: {removed:?}");
+                    assert_eq!(past(&at, "short:0").await.len(), kept, "{args:?} goes on");
+                }
                 disk.leave(left * MIB).await.unwrap();
                 within("publishes are still refused", crowd.refused("storage_full", 20)).await;
                 assert!(!past(&at, "talk:0").await.is_empty(), "reads go on");

@@ -36,7 +36,7 @@ async fn follow(server: &Sosik, carrier: &'static dyn Carrier, channels: &[&str]
     Line::open(carrier, &up::place(server), ask, fastrand::u64(..)).await.unwrap()
 }
 
-/// All that `GET /v1/history` answers of a channel, page by page back from its end.
+/// All events that `GET /v1/history` answers of a channel, page by page back from its end.
 async fn past(place: &Place, channel: &str) -> Vec<(u64, String)> {
     let (mut client, mut events) = (Client::connect(place.http).await, VecDeque::new());
     let mut target = format!("/v1/history?channel={channel}&limit=256");
@@ -44,7 +44,8 @@ async fn past(place: &Place, channel: &str) -> Vec<(u64, String)> {
         let answered = client.get(&target).await;
         assert_eq!(answered.status(), 200, "{target}: {:?}", answered.refusal());
         let page = answered.json();
-        for frame in page["frames"].as_array().unwrap().iter().rev() {
+        let frames = page["frames"].as_array().unwrap().iter();
+        for frame in frames.rev().filter(|frame| frame["type"] != "gap") {
             events.push_front((frame["seq"].as_u64().unwrap(), frame["data"].to_string()));
         }
         if page["more"] != Value::Bool(true) {

@@ -67,11 +67,8 @@ impl Serve {
         let err =
             fs::OpenOptions::new().create(true).append(true).open(&said).expect("a file for what it says");
         let said_from = err.metadata().map_or(0, |file| file.len());
-        let words: Vec<_> = self.through.iter().map(OsString::from).chain([binary().into()]).collect();
-        let mut command = Command::new(&words[0]);
+        let mut command = command_through(&self.through);
         command
-            .env_clear()
-            .args(&words[1..])
             .args(["serve", "--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0", "--config"])
             .arg(&config)
             .arg("--data")
@@ -203,14 +200,22 @@ pub fn signal(pid: u32, name: &str) {
     assert!(ran.is_ok_and(|status| status.success()), "SIG{name} cannot be sent to {pid}");
 }
 
-/// Runs another command of the binary to its end, such as `backup`.
+/// Runs another command of the binary to its end, such as `backup`, through what [`Serve::through`] says.
 ///
 /// # Errors
 /// When it cannot be started or takes longer than [`PATIENCE`].
-pub async fn run(args: &[&str]) -> io::Result<std::process::Output> {
-    let mut command = Command::new(binary());
-    command.env_clear().args(args).stdin(Stdio::null()).kill_on_drop(true);
+pub async fn run(through: &[String], args: &[&str]) -> io::Result<std::process::Output> {
+    let mut command = command_through(through);
+    command.args(args).stdin(Stdio::null()).kill_on_drop(true);
     timeout(PATIENCE, command.output()).await?
+}
+
+/// The binary in an empty environment.
+fn command_through(through: &[String]) -> Command {
+    let words: Vec<_> = through.iter().map(OsString::from).chain([binary().into()]).collect();
+    let mut command = Command::new(&words[0]);
+    command.env_clear().args(&words[1..]);
+    command
 }
 
 /// The binary of this build: two directories above the test program.
