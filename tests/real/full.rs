@@ -30,7 +30,9 @@ fn a_full_disk_refuses_goes_on_reading_and_is_well_again_without_a_restart() {
                 // The reserve is touched, which stops the publishes and leaves trims and tables room; then there is none.
                 disk.leave(RESERVE_MIB / 2 * MIB).await.unwrap();
                 within("publishes are refused", crowd.refused("storage_full", 20)).await;
-                for (args, kept) in [(&["trim", "short:0", "--keep", "2"][..], 2), (&["delete", "short:0"], 0)] {
+                for (args, kept) in
+                    [(&["trim", "short:0", "--keep", "2"][..], 2), (&["delete", "short:0"], 0)]
+                {
                     let args = [args, &["--data", data.to_str().unwrap()]].concat();
                     let removed = run(&serve.through, &args).await.unwrap();
                     assert!(removed.status.success(), "{args:?}: {removed:?}");
