@@ -4,6 +4,7 @@
 
 mod changes;
 mod commands;
+mod damaged;
 mod operators;
 mod publishes;
 mod server;

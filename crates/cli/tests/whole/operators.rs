@@ -9,14 +9,14 @@ use std::{
 use crate::server::{Server, scratch};
 
 /// The cursor that `follow` says to go on from.
-async fn cursor_now(server: &Server) -> String {
+pub(crate) async fn cursor_now(server: &Server) -> String {
     let last = server.run(&["history", "demo:a", "--limit", "1", "--json"], "").await.out;
     let frame: serde_json::Value = serde_json::from_str(last.trim()).unwrap();
     frame["cursor"].as_str().unwrap().to_owned()
 }
 
 /// Waits for the events after a cursor, as many as there must be.
-async fn after(server: &Server, cursor: &str, count: usize) -> Vec<String> {
+pub(crate) async fn after(server: &Server, cursor: &str, count: usize) -> Vec<String> {
     use tokio::io::{AsyncBufReadExt, BufReader};
     let mut child = server.command(&["follow", "demo:a", "--after", cursor, "--json"]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -126,6 +126,8 @@ pub struct Mended {
     pub records_rebuilt: u64,
     /// Where the log ends now.
     pub head: u64,
+    /// Where the files from before are kept.
+    pub old: PathBuf,
 }
 
 impl From<&Repaired> for Mended {
@@ -135,16 +137,18 @@ impl From<&Repaired> for Mended {
             events_lost: repaired.events_lost,
             records_rebuilt: repaired.records_rebuilt,
             head: repaired.head.number(),
+            old: repaired.old.clone(),
         }
     }
 }
 
 impl fmt::Display for Mended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { found, events_lost, records_rebuilt, .. } = self;
+        let Self { found, events_lost, records_rebuilt, old, .. } = self;
         writeln!(f, "{found}")?;
         writeln!(f, "repaired: {events_lost} events lost, {records_rebuilt} records of channels made anew")?;
-        write!(f, "the log began a new epoch: readers with older cursors are told a gap")
+        writeln!(f, "the log began a new epoch: readers with older cursors are told a gap")?;
+        write!(f, "what was there before is kept in {}: delete it when nobody needs it", old.display())
     }
 }
 
