@@ -119,7 +119,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable => Self::Unavailable,
-            StoreError::Failed(_) => Self::StorageFailed,
+            StoreError::Failed(_) | StoreError::System(_) => Self::StorageFailed,
         }
     }
 }

@@ -336,6 +336,9 @@ pub enum StoreError {
     /// The store is broken until it is opened anew, with what an operator should know.
     #[error("the store has failed: {0}")]
     Failed(String),
+    /// The system refused to read or write, with what it said. What is stored may be whole.
+    #[error("the system refuses: {0}")]
+    System(String),
 }
 
 /// An event as a store keeps it.

@@ -5,6 +5,7 @@ mod check;
 mod commits;
 mod copy;
 mod directory;
+mod engine_error;
 mod follower;
 mod journal;
 mod layout;

@@ -106,12 +106,16 @@ pub fn restore(from: &Path, to: &Path, fresh: Epoch, told: impl FnMut(Copied)) -
     let view = tables.view();
     let directory = Directory::begin_restored(to)?;
     let mut target = Target::new(to, &directory.tables())?;
-    let copied = target.fill(|table, after| part(&view, table, after), told)?;
+    let damaged = |what| CopyError::DamagedBackup(from.into(), what);
+    let copied =
+        target.fill(|table, after| part(&view, table, after), told).map_err(|error| match error {
+            CopyError::Damaged(what) => damaged(what),
+            error => error,
+        })?;
     if copied.rows != rows {
-        let why = format!("{} holds {} of {rows} rows, so it", from.display(), copied.rows);
-        return Err(CopyError::Damaged(why));
+        return Err(damaged(format!("it holds {} of {rows} rows", copied.rows)));
     }
-    let damaged = |error: StoreError| CopyError::Damaged(error.to_string());
+    let damaged = |error: StoreError| damaged(error.to_string());
     let tail = find(target.tables()).map_err(damaged)?.tail;
     let identity = Identity { format: FORMAT, epoch: fresh, base: tail.head };
     let (mut file, _) = WitnessFile::open(to).map_err(|source| refused(to, source))?;

@@ -9,9 +9,10 @@ use sosik_core::{cursor::Position, name::ChannelName, store::StoreError};
 
 use super::{
     commits::COMMIT,
+    engine_error::unreadable,
     layout::{event_key, order_key, position_of},
     open::Found,
-    tables::{Tables, View, unreadable},
+    tables::{Tables, View},
     value::{OrderValue, Value},
     witness::Witness,
 };

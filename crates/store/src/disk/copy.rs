@@ -10,6 +10,7 @@ use sosik_core::store::StoreError;
 
 use super::{
     OpenError,
+    engine_error::system,
     layout::REMOVAL,
     space::Space,
     tables::{Tables, View},
@@ -50,6 +51,9 @@ pub enum CopyError {
         "{0} is damaged; `sosik verify` says what else is, `sosik verify --repair` keeps what can be read"
     )]
     Damaged(String),
+    /// The backup is not what was written.
+    #[error("the backup in {0} is damaged: {1}; restore another one")]
+    DamagedBackup(PathBuf, String),
     /// The log that was read could not be read on.
     #[error("the copy was interrupted: {0}; try again")]
     Interrupted(String),
@@ -143,7 +147,10 @@ pub(super) fn part(view: &View<'_>, table: usize, after: Option<&[u8]>) -> Resul
 }
 
 fn read(table: &str, row: Guard) -> Result<Row, CopyError> {
-    let (key, value) = row.into_inner().map_err(|error| CopyError::Damaged(format!("{table}: {error}")))?;
+    let (key, value) = row.into_inner().map_err(|error| match system(&error) {
+        Some(said) => CopyError::Interrupted(format!("the table {table} cannot be read: {said}")),
+        None => CopyError::Damaged(format!("the table {table}")),
+    })?;
     // A removal is all in its key.
     let is_removal = table == "meta" && key.first() == Some(&REMOVAL) && value.is_empty();
     if !is_removal && !value::is_whole(&key, &value) {

@@ -16,8 +16,9 @@ use sosik_core::{
 };
 
 use super::{
+    engine_error::unreadable,
     layout::{memo_key, memo_order_key, memo_orders_of, window_key, window_of},
-    tables::{Tables, View, damaged, unreadable},
+    tables::{Tables, View, damaged},
     value::{MemoValue, Tail, Value},
 };
 use crate::held::memos_let_go_at_once;

@@ -1,6 +1,7 @@
 //! Opening a log: what is there, whether it is all that was vouched for, and a new epoch if it is not.
 
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
 };
@@ -14,13 +15,14 @@ use super::{
     check,
     commits::COMMITS_HELD_MAX,
     directory::{Directory, FORMAT, OpenError, refused},
+    engine_error::{Said, system, unreadable},
     layout::{BATCH, IDENTITY, TAIL},
     manifest,
     memos::{self, Windows},
     rebuild,
     removal::Removals,
     report::Renewed,
-    tables::{Tables, damaged, unreadable},
+    tables::{Tables, damaged},
     value::{BatchValue, Identity, Tail, Value},
     witness::{Witness, WitnessFile},
 };
@@ -54,7 +56,7 @@ pub(super) fn open_holding(path: &Path, fresh: Epoch, commits: u64) -> Result<Re
     let directory = Directory::open(path)?;
     let tables = engine_holding(&directory, commits)?;
     let (mut file, witness) = WitnessFile::open(path).map_err(|source| refused(path, source))?;
-    let broken = |error: StoreError| OpenError::Damaged { path: path.into(), why: error.to_string() };
+    let broken = |error| broken(path, error);
     if directory.is_new {
         let begun = Identity { format: FORMAT, epoch: fresh, base: Position::START };
         begin(&tables, begun, Tail::default(), &mut file).map_err(broken)?;
@@ -103,9 +105,19 @@ fn engine_holding(directory: &Directory, commits: u64) -> Result<Tables, OpenErr
     let opened = catch_unwind(AssertUnwindSafe(|| Tables::open_holding(&path, commits)));
     match opened {
         Ok(Ok(tables)) => Ok(tables),
-        Ok(Err(fjall::Error::Io(source))) => Err(refused(&path, source)),
-        Ok(Err(error)) => Err(OpenError::Unreadable { path, why: error.to_string() }),
+        Ok(Err(error)) => Err(match system(&error) {
+            Some(said) => refused(&path, io::Error::new(said.kind(), said.to_string())),
+            None => OpenError::Unreadable { path, why: Said(&error).to_string() },
+        }),
         Err(_) => Err(OpenError::Unreadable { path, why: "reading it panicked".into() }),
+    }
+}
+
+/// Whose fault it is that the log in `path` could not be read, or its new epoch not be written.
+pub(super) fn broken(path: &Path, error: StoreError) -> OpenError {
+    match error {
+        StoreError::Failed(why) => OpenError::Damaged { path: path.into(), why },
+        error => OpenError::Io { path: path.into(), source: io::Error::other(error.to_string()) },
     }
 }
 
@@ -116,7 +128,7 @@ pub(super) fn begin(
     tail: Tail,
     file: &mut WitnessFile,
 ) -> Result<(), StoreError> {
-    let failed = |what: String| StoreError::Failed(format!("a new epoch cannot be written: {what}"));
+    let failed = |what: String| StoreError::System(format!("a new epoch cannot be written: {what}"));
     let mut tail = tail;
     if tail.commits > 0 {
         // With this commit every table has a row that is as young as it: only so can be seen that all are written out.

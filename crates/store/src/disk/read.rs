@@ -15,8 +15,9 @@ use sosik_core::{
 };
 
 use super::{
+    engine_error::unreadable,
     layout::{channel_of, event_key, order_key, position_of, records_of},
-    tables::{View, damaged, unreadable},
+    tables::{View, damaged},
     value::{EventValue, OrderValue, Record, Value},
 };
 

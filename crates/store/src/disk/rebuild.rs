@@ -12,10 +12,11 @@ use sosik_core::{
 };
 
 use super::{
+    engine_error::unreadable,
     layout::{batch_key, channel_of, event_of, marked_by, order_key, position_of, record_key, window_key},
     lineage::{Lineage, Link},
     open::Found,
-    tables::{Tables, View, unreadable},
+    tables::{Tables, View},
     value::{EventValue, OrderValue, Record, Tail, Value},
 };
 use crate::held::BATCHES_HELD_MAX;

@@ -10,9 +10,10 @@ use sosik_core::{cursor::Position, name::ChannelName, store::StoreError};
 
 use super::{
     REMOVED_AT_ONCE_MAX,
+    engine_error::unreadable,
     layout::{REMOVAL, event_key, order_key, position_of, removal_key, removal_of},
     stage::Removed,
-    tables::{Tables, damaged, unreadable},
+    tables::{Tables, damaged},
     value::Tail,
     write_error::WriteError,
 };

@@ -7,13 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sosik_core::{cursor::Epoch, store::StoreError};
+use sosik_core::cursor::Epoch;
 
 use super::{
     OpenError,
     directory::{Directory, FORMAT, is_log, refused},
     layout::{IDENTITY, REMOVAL, TAIL, event_key, position_of},
-    open::{begin, engine, find},
+    open::{begin, broken, engine, find},
     rebuild::mend,
     report::Repaired,
     tables::{Tables, View},
@@ -40,10 +40,10 @@ pub fn repair(path: &Path, fresh: Epoch) -> Result<Repaired, OpenError> {
         fs::remove_dir_all(&new).map_err(at)?;
     }
     DirBuilder::new().mode(0o700).create(&new).map_err(at)?;
-    let broken = |error: StoreError| OpenError::Damaged { path: path.into(), why: error.to_string() };
-    let unwritten = |error: &dyn std::fmt::Display| OpenError::Damaged {
+    let broken = |error| broken(path, error);
+    let unwritten = |error: &dyn std::fmt::Display| OpenError::Io {
         path: path.into(),
-        why: format!("what is kept of it cannot be written: {error}"),
+        source: io::Error::other(format!("what is kept of it cannot be written: {error}")),
     };
     let target = Tables::open(&new).map_err(|error| unwritten(&error))?;
     let copy = Copy { from: tables.view(), to: &target, batch: target.batch(), count: 0, lost: 0 };

@@ -20,6 +20,7 @@ use sosik_core::{
 
 use super::{
     commits::{COMMIT, COMMITS_HELD_MAX, Commits, TABLES},
+    engine_error::unreadable,
     journal,
     layout::{TAIL, event_key, mark_key, order_key, position_of, record_key},
     value::{EventValue, OrderValue, Record, Tail, Value},
@@ -301,11 +302,6 @@ fn is_behind(table: &Keyspace) -> bool {
 /// The tables, in the order of [`NAMES`], with their names.
 fn named(tables: [&Keyspace; TABLES]) -> [(&'static str, &Keyspace); TABLES] {
     std::array::from_fn(|index| (NAMES[index], tables[index]))
-}
-
-/// The engine below could not read `what`.
-pub(super) fn unreadable(what: String, error: fjall::Error) -> StoreError {
-    StoreError::Failed(format!("{what} cannot be read: {error}"))
 }
 
 /// As `error`, with the way out.

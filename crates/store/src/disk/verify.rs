@@ -11,6 +11,7 @@ use super::{
     backup::Moment,
     commits::TABLES,
     directory::{Directory, is_log},
+    engine_error::Said,
     layout::{REMOVAL, channel_of, event_key, event_of, marked_by, order_key, position_of},
     open::{engine, find},
     report::{DamageKind, Report},
@@ -100,7 +101,7 @@ impl Inspector {
                     last = Some(key);
                 }
                 Err(error) => {
-                    let place = || format!("table {name}, which was not read further: {error}");
+                    let place = || format!("table {name}, which was not read further: {}", Said(&error));
                     self.report.add(DamageKind::Unreadable, place);
                     return None;
                 }
