@@ -129,16 +129,21 @@ impl Appender {
         }
     }
 
-    /// Hands in one atomic publish; the receiver gets its outcome. Errors: [`Error::Overloaded`].
+    /// Hands in one atomic publish; the receiver gets its outcome. Without `room` only one that was stored before is
+    /// answered. Errors: [`Error::Overloaded`], and why there is no room.
     pub(crate) fn push(
         &self,
         life: Arc<Life>,
         publish: Publish,
+        room: Result<(), Error>,
         from: Arc<str>,
         now: u64,
     ) -> Result<oneshot::Receiver<Result<Vec<Published>, Error>>, Error> {
         let Publish { drafts, once } = publish;
-        let asked = once.and_then(|once| Asked::new(once, &from, &drafts)).map(Box::new);
+        let asked = match once.and_then(|once| Asked::new(once, &from, &drafts, &room)) {
+            Some(asked) => Some(Box::new(asked)),
+            None => room.map(|()| None)?,
+        };
         let (reply, outcome) = oneshot::channel();
         let bytes = drafts.iter().map(|draft| draft.data.bytes().len()).sum();
         let mut queue = self.queue.lock();

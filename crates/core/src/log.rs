@@ -194,8 +194,8 @@ impl Log {
         now: u64,
     ) -> Result<Vec<Published>, Error> {
         let life = self.life();
-        self.retention.has_room(&life, &publish.drafts)?;
-        let outcome = self.appender.push(life, publish, from, now)?;
+        let room = self.retention.has_room(&life, &publish.drafts);
+        let outcome = self.appender.push(life, publish, room, from, now)?;
         let published = outcome.await.unwrap_or(Err(Error::Unavailable))?;
         let duplicate = published.iter().any(|one| one.duplicate);
         let count = if duplicate { &self.counts.duplicates } else { &self.counts.published };

@@ -23,11 +23,13 @@ pub(crate) struct Asked {
     once: Once,
     key: MemoKey,
     body: u64,
+    /// Why it is not stored, if it turns out that it was not before.
+    full: Option<Error>,
 }
 
 impl Asked {
     /// Scoped to the channel of the first draft, of which there is one.
-    pub(crate) fn new(once: Once, subject: &str, drafts: &[Draft]) -> Option<Self> {
+    pub(crate) fn new(once: Once, subject: &str, drafts: &[Draft], room: &Result<(), Error>) -> Option<Self> {
         let channel = &drafts.first()?.channel;
         let (kind, id) = match &once {
             Once::Producer(producer) => (MemoKind::Producer, &producer.id),
@@ -38,7 +40,7 @@ impl Asked {
         put_str(&mut name, id);
         name.put_slice(channel.as_str().as_bytes());
         let key = MemoKey { kind, namespace: channel.namespace().into(), name: name.freeze() };
-        Some(Self { once, key, body: body::hash(drafts) })
+        Some(Self { once, key, body: body::hash(drafts), full: room.as_ref().err().cloned() })
     }
 }
 
@@ -96,8 +98,8 @@ impl Judged {
             let Some(asked) = asked else { return Verdict::Store };
             let file = &mut files[file_of[&asked.key]];
             match &asked.once {
-                Once::Producer(producer) => file.producer(index, producer, asked.body),
-                Once::Key(key) => file.key(index, asked.body, || is_expired(life, &asked.key, key, now)),
+                Once::Producer(producer) => file.producer(index, producer, asked),
+                Once::Key(key) => file.key(index, asked, || is_expired(life, &asked.key, key, now)),
             }
         });
         let verdicts = verdicts.collect();
@@ -165,13 +167,13 @@ impl File {
         Self { key, known, is_new: false }
     }
 
-    fn producer(&mut self, index: usize, producer: &Producer, body: u64) -> Verdict {
+    fn producer(&mut self, index: usize, producer: &Producer, asked: &Asked) -> Verdict {
         let known = match &mut self.known {
             Known::Producer(ring) => Some(ring),
             Known::Nothing => None,
             Known::Key { .. } | Known::Damaged => return self.refuse(Error::ProducerForgotten),
         };
-        let body = body as u32;
+        let body = asked.body as u32;
         let is_of_known = known.as_ref().is_some_and(|ring| ring.epoch == producer.epoch);
         match known {
             Some(ring) if producer.epoch < ring.epoch => {
@@ -192,6 +194,9 @@ impl File {
                 if producer.seq != expected {
                     return self.refuse(Error::ProducerGap { expected });
                 }
+                if let Some(error) = &asked.full {
+                    return Verdict::Refuse { error: error.clone(), tentative: false };
+                }
                 let slot = Slot { body, place: Place::Group(index) };
                 match known {
                     Some(ring) if is_of_known => ring.push(slot),
@@ -207,10 +212,14 @@ impl File {
         }
     }
 
-    fn key(&mut self, index: usize, body: u64, is_expired: impl FnOnce() -> bool) -> Verdict {
+    fn key(&mut self, index: usize, asked: &Asked, is_expired: impl FnOnce() -> bool) -> Verdict {
+        let body = asked.body;
         match &self.known {
             Known::Nothing if is_expired() => self.refuse(Error::KeyExpired),
             Known::Nothing => {
+                if let Some(error) = &asked.full {
+                    return Verdict::Refuse { error: error.clone(), tentative: false };
+                }
                 self.known = Known::Key { body, places: Places::Group(index) };
                 self.is_new = true;
                 Verdict::Store

@@ -191,6 +191,25 @@ async fn a_log_that_holds_what_it_may_refuses_until_room_is_made() {
     assert!(rig.publish_one("room:a", 1_000).await.is_ok());
 }
 
+// Mutants: the room looked at before what is remembered; not looked at for what asks to be stored once -> fails.
+#[tokio::test]
+async fn a_full_log_answers_for_what_it_has_stored_already() {
+    let rig = Rig::with_capacity(Capacity { bytes_max: 100_000, full: Full::Refuse }).await;
+    let one = || vec![Draft::json(channel("room:a"), format!("\"{}\"", "x".repeat(2_000)))];
+    let send = async |once| rig.publish_once("alice", one(), once).await;
+    assert_eq!(places(&send(key("k", None)).await), [(1, 1, false)]);
+    assert_eq!(places(&send(producer("p", 1, 1)).await), [(2, 2, false)]);
+    while rig.publish_one("room:b", 2_000).await.is_ok() {}
+    for new in [key("new", None), producer("p", 1, 2), producer("q", 1, 1)] {
+        assert_eq!(send(new).await, Err(Error::StorageFull));
+    }
+    assert_eq!(places(&send(key("k", None)).await), [(1, 1, true)]);
+    assert_eq!(places(&send(producer("p", 1, 1)).await), [(2, 2, true)]);
+    rig.running.node.delete(&grant(SPACES), &channel("room:b"), rig.now).await.unwrap();
+    assert!(!send(producer("p", 1, 2)).await.unwrap()[0].duplicate, "what was refused is not remembered");
+    assert!(!send(key("new", None)).await.unwrap()[0].duplicate);
+}
+
 // Mutant: one namespace trimmed alone -> fails.
 #[tokio::test]
 async fn a_log_that_trims_lets_its_oldest_events_go_whatever_their_channel() {
