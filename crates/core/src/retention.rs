@@ -41,6 +41,8 @@ pub(crate) struct Retention {
     asked: Mutex<Vec<Asked>>,
     /// Channels that may hold more than they should.
     over: Mutex<HashSet<ChannelName>>,
+    /// Channels that the store could not be asked about; looked at again each second. They hold nobody else up.
+    failing: Mutex<HashSet<ChannelName>>,
     steady: Mutex<Steady>,
     wake: Notify,
     /// Woken by each tick: the pause before the store is asked again.
@@ -72,6 +74,7 @@ impl Retention {
             used: AtomicU64::new(0),
             asked: Mutex::default(),
             over: Mutex::default(),
+            failing: Mutex::default(),
             steady: Mutex::default(),
             wake: Notify::new(),
             pulse: Notify::new(),
@@ -102,6 +105,14 @@ impl Retention {
     pub(crate) fn look_at(&self, over: Vec<Arc<Channel>>) {
         if !over.is_empty() {
             self.over.lock().extend(over.into_iter().map(|channel| channel.name.clone()));
+            self.wake.notify_one();
+        }
+    }
+
+    fn look_again(&self) {
+        let failing = std::mem::take(&mut *self.failing.lock());
+        if !failing.is_empty() {
+            self.over.lock().extend(failing);
             self.wake.notify_one();
         }
     }
@@ -163,6 +174,7 @@ impl Log {
             let _ = aging.pass(self, life, moment).await;
         }
         let _ = idle.pass(self, life, moment).await;
+        self.retention.look_again();
         self.retention.measure(&*life.store);
     }
 
@@ -212,7 +224,7 @@ impl Log {
         for some in over.chunks(AT_ONCE) {
             let fitted = all(some.iter().map(|channel| self.fit(life, channel))).await;
             let again = some.iter().zip(fitted).filter(|(_, fitted)| fitted.is_err());
-            self.retention.over.lock().extend(again.map(|(channel, _)| channel.clone()));
+            self.retention.failing.lock().extend(again.map(|(channel, _)| channel.clone()));
         }
     }
 
@@ -255,13 +267,14 @@ impl Log {
                 last_of.insert(&event.channel, (event.position, event.seq + 1));
                 to = event.position;
             }
-            if last_of.is_empty() {
+            if last_of.is_empty() && to <= *emptied {
                 return;
             }
             let some: Vec<_> = last_of.into_iter().collect();
             for some in some.chunks(AT_ONCE) {
                 let trims = some.iter().map(|&(channel, (to, next))| self.trim_now(life, channel, to, next));
-                if all(trims).await.iter().any(Result::is_err) {
+                // A channel that cannot be trimmed keeps what it has; the others make room.
+                if all(trims).await.iter().any(Result::is_err) && life.store.figures().failed {
                     return;
                 }
             }

@@ -196,9 +196,9 @@ pub struct Recorded {
     pub told: Arc<Mutex<Position>>,
     /// Done to the next page: what a store may answer that is trimmed while it reads.
     pub edit: Arc<Mutex<Option<Edit>>>,
-    /// Whether removals are refused for good.
-    pub refusing: Arc<Mutex<bool>>,
-    /// Trims wait for whoever holds it.
+    /// Removals from channels whose name begins so are refused for good.
+    pub refusing: Arc<Mutex<Option<&'static str>>>,
+    /// Removals wait for whoever holds it.
     pub trimming: Arc<tokio::sync::Mutex<()>>,
     /// Events of which every page says that they cannot be read.
     pub damaged: Arc<Mutex<BTreeSet<Position>>>,
@@ -371,7 +371,7 @@ impl Store for Recorded {
             let _removing = removing;
             let _trimming = self.trimming.lock().await;
             self.dawdle().await;
-            if *self.refusing.lock().unwrap() {
+            if self.refusing.lock().unwrap().is_some_and(|begin| channel.as_str().starts_with(begin)) {
                 return Err(StoreError::Failed("refused".into()));
             }
             let answer = self.answer(self.inner.trim(&channel, to)).await;
@@ -389,8 +389,9 @@ impl Store for Recorded {
         let removing = Removing::new(&self.truth);
         Box::pin(async move {
             let _removing = removing;
+            let _trimming = self.trimming.lock().await;
             self.dawdle().await;
-            if *self.refusing.lock().unwrap() {
+            if self.refusing.lock().unwrap().is_some_and(|begin| channel.as_str().starts_with(begin)) {
                 return Err(StoreError::Failed("refused".into()));
             }
             let mark = self.answer(self.inner.forget(&channel)).await;

@@ -210,6 +210,33 @@ async fn a_full_log_answers_for_what_it_has_stored_already() {
     assert!(!send(key("new", None)).await.unwrap()[0].duplicate);
 }
 
+// Mutant: what failed asked again at once -> nothing ages while it fails.
+#[tokio::test]
+async fn a_channel_that_cannot_be_trimmed_keeps_no_other_from_aging() {
+    let mut rig = Rig::with(|space| (space.events_max, space.age_max_ms) = (100, Some(600_000))).await;
+    *rig.stores[1].refusing.lock().unwrap() = Some("room:bad");
+    rig.publish(&["game:a"; 2]).await;
+    rig.now += 3_600_000;
+    rig.restart().await;
+    rig.publish(&["room:bad"; 200]).await;
+    rig.pass(180_000).await;
+    assert_eq!((rig.kept("room:bad").await.1, rig.kept("game:a").await.1), (200, 0));
+    *rig.stores[1].refusing.lock().unwrap() = None;
+    rig.pass(2_000).await;
+    assert_eq!(rig.kept("room:bad").await.1, 100, "it is asked again");
+}
+
+// Mutant: the first failure ends it -> the log stays full.
+#[tokio::test]
+async fn a_channel_that_cannot_be_trimmed_keeps_no_other_from_making_room() {
+    let rig = Rig::with_capacity(Capacity { bytes_max: 100_000, full: Full::Trim }).await;
+    *rig.stores[1].refusing.lock().unwrap() = Some("room:bad");
+    for name in ["room:bad"; 60].into_iter().chain(["room:good"; 150]) {
+        rig.publish_one(name, 1_000).await.unwrap();
+    }
+    assert_eq!(rig.kept("room:bad").await, (1, 60));
+}
+
 // Mutant: one namespace trimmed alone -> fails.
 #[tokio::test]
 async fn a_log_that_trims_lets_its_oldest_events_go_whatever_their_channel() {
@@ -235,7 +262,7 @@ async fn a_log_that_trims_lets_its_oldest_events_go_whatever_their_channel() {
 async fn a_removal_that_the_store_refuses_is_told_to_nobody() {
     let mut rig = Rig::new().await;
     let a = rig.publish_each(&["room:a", "room:a", "shot:a"]).await;
-    *rig.stores[1].refusing.lock().unwrap() = true;
+    *rig.stores[1].refusing.lock().unwrap() = Some("");
     let log = rig.running.node.log(LogId::Memory).clone();
     let refused = log.trim(&channel("room:a"), a[0].position, 2).await;
     assert_eq!(
