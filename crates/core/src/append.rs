@@ -8,14 +8,17 @@ mod acks;
 
 use std::{
     collections::{HashMap, VecDeque},
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
 };
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{MutexGuard, Notify, oneshot};
 
 use self::acks::{Acks, Reply};
 use crate::{
@@ -210,8 +213,11 @@ impl Appender {
     pub(crate) async fn commit(&self, life: &Life) -> bool {
         let group = load(life, self.take_group(life)).await;
         let Some(first) = group.first() else { return false };
-        let _turn = self.turn.lock().await;
         let deadline = self.time(first.now) + APPEND_RETRY_MS;
+        let Some(_turn) = self.turn_before(deadline).await else {
+            refuse(group, &Error::Unavailable);
+            return true;
+        };
         // Once sent, a batch stays the same until a conflict proves that it was never stored: also when an attempt was
         // refused, because the one before may be under way.
         let mut plan: Option<Plan> = None;
@@ -266,6 +272,22 @@ impl Appender {
             Err(AppendError::Unknown | AppendError::Unavailable) => Err(Attempt::Later),
             Err(AppendError::Full) => Err(Attempt::Refused(Error::StorageFull)),
             Err(AppendError::Failed) => Err(Attempt::Refused(Error::StorageFailed)),
+        }
+    }
+
+    /// The turn; `None` if whoever holds it waits for the store until `deadline`.
+    async fn turn_before(&self, deadline: u64) -> Option<MutexGuard<'_, ()>> {
+        let mut turn = pin!(self.turn.lock());
+        loop {
+            let mut pulse = pin!(self.pulse.notified());
+            let own = poll_fn(|cx| match turn.as_mut().poll(cx) {
+                Poll::Ready(own) => Poll::Ready(Some(own)),
+                Poll::Pending => pulse.as_mut().poll(cx).map(|()| None),
+            });
+            let own = own.await;
+            if own.is_some() || self.now.load(Ordering::Acquire) >= deadline {
+                return own;
+            }
         }
     }
 

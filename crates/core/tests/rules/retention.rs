@@ -1,6 +1,6 @@
 //! How much is kept and for how long: retention, the capacity of a log, and what operators take away.
 
-use sosik_core::{Capacity, Cut, Full, Removed, Side, Verb, Verbs};
+use sosik_core::{Capacity, Cut, Full, Removed, Side, Verb, Verbs, limits::APPEND_RETRY_MS};
 
 use super::*;
 
@@ -235,6 +235,27 @@ async fn a_channel_that_cannot_be_trimmed_keeps_no_other_from_making_room() {
         rig.publish_one(name, 1_000).await.unwrap();
     }
     assert_eq!(rig.kept("room:bad").await, (1, 60));
+}
+
+// Mutant: the turn waited for without an end -> the publisher is not answered.
+#[tokio::test]
+async fn a_removal_that_the_store_does_not_answer_keeps_no_publisher_waiting() {
+    let mut rig = Rig::new().await;
+    rig.publish(&["shot:a"]).await;
+    let slow = rig.stores[1].trimming.clone().lock_owned().await;
+    let mut jobs = JoinSet::new();
+    let node = rig.running.node.clone();
+    jobs.spawn(async move { node.forget(&grant(SPACES), &channel("shot:a"), 1_000_000).await.map(drop) });
+    settle().await;
+    let (node, now) = (rig.running.node.clone(), rig.now);
+    let publish = async move { node.publish(&grant(SPACES), vec![draft("room:a", "1")], now).await };
+    jobs.spawn(async move { publish.await.map(drop) });
+    settle().await;
+    rig.pass(APPEND_RETRY_MS).await;
+    assert_eq!(jobs.try_join_next().unwrap().unwrap(), Err(Error::Unavailable));
+    drop(slow);
+    assert_eq!(jobs.join_next().await.unwrap().unwrap(), Ok(()));
+    assert_eq!(rig.publish(&["room:a"]).await[0].seq, 1);
 }
 
 // Mutant: one namespace trimmed alone -> fails.
