@@ -54,9 +54,9 @@ impl Removals {
         self.waiting.is_empty()
     }
 
-    /// Takes away at most [`REMOVED_AT_ONCE_MAX`] events, in one commit that ends the log at `tail`. It may use the reserve,
-    /// because it is what makes room.
-    pub(super) fn step(&mut self, tables: &Tables, tail: Tail) -> Result<(), WriteError> {
+    /// Takes away at most [`REMOVED_AT_ONCE_MAX`] events, in one commit that ends the log at `tail`, and answers whether there
+    /// was one. It may use the reserve, because it is what makes room.
+    pub(super) fn step(&mut self, tables: &Tables, tail: Tail) -> Result<bool, WriteError> {
         let mut writes = tables.batch();
         let (mut left, mut done) = (REMOVED_AT_ONCE_MAX, 0);
         for (channel, to) in &self.waiting {
@@ -74,11 +74,12 @@ impl Removals {
                 break;
             }
         }
-        if !writes.is_empty() {
+        let is_any = !writes.is_empty();
+        if is_any {
             tables.settle().and_then(|()| tables.commit(writes, tail))?;
         }
         self.waiting.drain(..done);
-        Ok(())
+        Ok(is_any)
     }
 }
 

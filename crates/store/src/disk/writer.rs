@@ -140,7 +140,9 @@ impl Writer {
             let Some(tables) = &*engine else { return false };
             let staged = Staged { tail: self.tail.following(), ..Staged::default() };
             match self.removals.step(tables, staged.tail) {
-                Ok(()) => {
+                // Without a commit there is no new end: a number that no commit has would be missing at the next start.
+                Ok(false) => {}
+                Ok(true) => {
                     self.publish(shelf, tables.moment(), staged);
                     shelf.tally.removed.fetch_add(1, Relaxed);
                 }

@@ -1,12 +1,14 @@
 //! Rows that are not what was written: told in their place, never served and never passed over.
 
+use std::{fs, path::Path};
+
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use sosik_core::{
     cursor::{Epoch, LogId, Position},
     record,
-    store::{Batch, Scope, Store, StoreError, Stored},
+    store::{Batch, Place, Scope, Store, StoreError, Stored},
 };
-use sosik_testkit::store_suite::{ALL, Listener, block_on, channel, space};
+use sosik_testkit::store_suite::{ALL, Listener, block_on, channel, entry, space};
 
 use crate::kit::{Scratch, append, next, whole};
 
@@ -272,6 +274,61 @@ fn a_log_that_has_lost_its_end_begins_a_new_epoch_behind_what_is_there() {
         drop(store);
         assert_eq!(scratch.open().renewed(), None, "renewed twice");
     });
+}
+
+// Mutant: an end taken for written without a commit -> the next start misses that commit, and begins a new epoch.
+#[test]
+fn events_that_cannot_be_taken_away_leave_the_end_of_the_log_where_it_is() {
+    block_on(async {
+        let scratch = Scratch::new();
+        let store = scratch.open();
+        let mut random = fastrand::Rng::with_seed(1);
+        let bodies: Vec<String> =
+            (0..5).map(|_| (0..20_000).map(|_| random.alphanumeric()).collect()).collect();
+        for (id, body) in bodies.iter().enumerate() {
+            let entries = vec![next(&store, "room:a", Position::START, body, true).await];
+            store.append(Batch::new(id as u128, entries)).await.unwrap();
+        }
+        // More than a start looks at.
+        let others = (0..1_001).map(|at| {
+            let place = if at == 0 { Place::First { prev: Position::START } } else { Place::Behind(at - 1) };
+            entry(&channel("room:b"), place, "1", true)
+        });
+        store.append(Batch::new(9, others.collect())).await.unwrap();
+        drop(store);
+        {
+            let (_database, table) = table_of(&scratch, "events");
+            table.rotate_memtable_and_wait().unwrap();
+        }
+        assert_eq!(flip(&scratch.path().join("tables/keyspaces"), &bodies[0].as_bytes()[9_000..9_008]), 1);
+        let store = scratch.open();
+        store.trim(&channel("room:a"), Position::new(3)).await.unwrap();
+        let last = append(&store, 10, "room:b").await;
+        drop(store);
+        let store = scratch.open();
+        assert_eq!(store.renewed(), None);
+        assert_eq!(whole(&store, "room:b").await.events.last().unwrap().position, last.position);
+        assert_eq!(whole(&store, "room:a").await.events.len(), 2);
+    });
+}
+
+/// Changes a byte in every file below `directory` that has `text` in it, and answers how many there are.
+fn flip(directory: &Path, text: &[u8]) -> usize {
+    let mut flipped = 0;
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            flipped += flip(&path, text);
+            continue;
+        }
+        let mut bytes = fs::read(&path).unwrap();
+        if let Some(at) = bytes.windows(text.len()).position(|window| window == text) {
+            bytes[at] ^= 1;
+            fs::write(&path, bytes).unwrap();
+            flipped += 1;
+        }
+    }
+    flipped
 }
 
 pub(crate) fn table_of(scratch: &Scratch, table: &str) -> (Database, Keyspace) {
