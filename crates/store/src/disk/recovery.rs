@@ -48,7 +48,10 @@ impl Stuck {
             return Recovered::NotYet;
         }
         self.tried = clock();
-        let mut engine = shelf.engine.write();
+        // Whoever reads at length is not waited for: all others would wait behind.
+        let Some(mut engine) = shelf.engine.try_write_for(WAITS_FOR_READERS) else {
+            return Recovered::NotYet;
+        };
         // Its lock goes with it. Nothing else holds a part of it: all reads are under the lock above.
         drop(engine.take());
         let tables = match Tables::open(&shelf.path) {
@@ -81,6 +84,8 @@ fn compare(tables: &Tables, shelf: &Shelf, tail: Tail, commit: Option<&Staged>) 
     Ok(stored)
 }
 
+/// How long one try waits for the reads under way, and so every other read for it.
+const WAITS_FOR_READERS: Duration = Duration::from_millis(100);
 /// The pause between two tries.
 const TRIES_EACH: Duration = Duration::from_secs(1);
 /// The pause between two tries while there is no room.
