@@ -65,7 +65,8 @@ impl Lineage {
         }
         record.bytes = record.bytes.max(last.bytes.1);
         record.head.first_seq = first.seq;
-        record.head.bytes = record.bytes - first.bytes.0;
+        // Of two lives of a name the later one counts anew.
+        record.head.bytes = record.bytes.saturating_sub(first.bytes.0);
         Some(record)
     }
 }

@@ -68,7 +68,7 @@ impl Mend<'_> {
     }
 
     fn events(&mut self) -> Result<(), StoreError> {
-        let mut current: Option<(ChannelName, Lineage)> = None;
+        let mut current: Option<(ChannelName, Position, Lineage)> = None;
         for row in self.view.all_rows(&self.view.tables.events) {
             let (key, value) = row.into_inner().map_err(|error| unreadable("the events".into(), error))?;
             let Some((channel, position)) = event_of(&key) else { continue };
@@ -79,17 +79,26 @@ impl Mend<'_> {
             if position > self.found.tail.head {
                 self.tail.last_time = self.tail.last_time.max(time_of(&channel, link, event.body));
             }
-            if current.as_ref().is_none_or(|(own, _)| *own != channel) {
-                if let Some((channel, lineage)) = current.take() {
+            if current.as_ref().is_none_or(|(own, ..)| *own != channel) {
+                if let Some((channel, _, lineage)) = current.take() {
                     self.record(&channel, &lineage)?;
                 }
-                current = Some((channel, Lineage::default()));
+                let floor = self.floor(&channel);
+                current = Some((channel, floor, Lineage::default()));
             }
-            if let Some((_, lineage)) = &mut current {
+            if let Some((_, floor, lineage)) = &mut current
+                && position > *floor
+            {
                 lineage.push(link);
             }
         }
-        current.map_or(Ok(()), |(channel, lineage)| self.record(&channel, &lineage))
+        current.map_or(Ok(()), |(channel, _, lineage)| self.record(&channel, &lineage))
+    }
+
+    /// What is there of the channel at or below is marked as gone, or of an earlier life of the name.
+    fn floor(&self, channel: &ChannelName) -> Position {
+        let known = self.view.stored_record(channel).unwrap_or_default().unwrap_or_default();
+        known.floor().max(self.view.removed_to(channel).unwrap_or_default())
     }
 
     fn order(&mut self, channel: &ChannelName, position: Position, seq: u64) -> Result<(), StoreError> {
