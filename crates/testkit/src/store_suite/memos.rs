@@ -167,12 +167,7 @@ pub async fn a_memo_is_stored_with_its_batch_or_not_at_all(maker: &Maker) {
     let key = memo_key(MemoKind::Producer, "room", "a");
     let first = diary.write(&*store, 2, &[(key.clone(), vec![1])], LONG).await;
     let fresh = memo_key(MemoKind::Key, "room", "b");
-    let memo = |key: &MemoKey| Memo {
-        key: key.clone(),
-        value: "wrong".into(),
-        entries: vec![0],
-        keep: Keep { most: 0, ms: 0 },
-    };
+    let memo = |key: &MemoKey| Memo { key: key.clone(), value: "wrong".into(), entries: vec![0], keep: LONG };
     let wrong = Batch { id: 1 << 70, memos: vec![memo(&fresh), memo(&key)], ..first.clone() };
     assert_eq!(store.append(wrong).await, Err(AppendError::Conflict));
     assert_eq!(store.recall(vec![fresh.clone()]).await.unwrap(), [None]);
@@ -197,6 +192,8 @@ pub async fn the_newest_so_many_memos_are_held(maker: &Maker) {
         for number in 0..30 {
             diary.now += 1;
             diary.write(&*store, 1, &[(key(number), vec![0])], keep).await;
+            // Now: a moment later it is there again.
+            diary.check(&*store).await;
             diary.write(&*store, 1, &[(key(0), vec![0])], keep).await;
             diary.check(&*store).await;
         }
