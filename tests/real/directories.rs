@@ -19,6 +19,7 @@ use crate::{
     up::{Up, place, publish},
 };
 
+// Mutant: what refuses a write is taken for damage -> other words than that it cannot be written.
 #[test]
 fn a_directory_that_cannot_be_written_ends_the_start_and_stays_as_it_is() {
     block_on(async {
@@ -37,6 +38,7 @@ fn a_directory_that_cannot_be_written_ends_the_start_and_stays_as_it_is() {
     });
 }
 
+// Mutant: a log that cannot be read is made anew -> it starts, without its events.
 #[test]
 fn a_directory_whose_tables_are_damaged_ends_the_start_and_loses_nothing_by_it() {
     block_on(async {

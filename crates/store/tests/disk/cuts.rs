@@ -37,7 +37,7 @@ fn set_back(scratch: &Scratch, which: usize, before: &[Rows; 6]) {
     database.persist(PersistMode::SyncAll).unwrap();
 }
 
-// Mutant: the rings not read -> fails.
+// Mutants: the rings not read; the witness not compared at the start; what is left not mended -> each fails.
 #[test]
 fn commits_that_are_missing_in_any_of_the_tables_are_never_passed_over() {
     block_on(async {

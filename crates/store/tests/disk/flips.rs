@@ -118,6 +118,7 @@ async fn harm_and_read(left: Left, least: u64) {
     assert!(same > 0, "nothing was read as before");
 }
 
+// Mutant: the witness not compared at the start -> a journal that was cut is read as the whole log.
 #[test]
 fn every_flip_and_cut_of_a_closed_log_is_told() {
     block_on(harm_and_read(Left::Closed, 150));

@@ -146,7 +146,8 @@ async fn publish(node: &Node, number: u64) -> Result<Vec<Published>, Error> {
     node.publish(&grant, Publish { drafts, once: Some(once) }, NOW + number).await
 }
 
-// Mutant: memos in a commit of their own before that of the events -> a duplicate of nothing.
+// Mutant: memos in a synced commit of their own before that of the events -> a duplicate of nothing, which is never
+// answered.
 #[test]
 fn a_publish_sent_again_after_kill_9_is_stored_once() {
     let scratch = Scratch::new();
