@@ -53,7 +53,7 @@ pub enum OperateError {
     #[error("{}", .0.detail)]
     Refused(Problem),
     /// The control socket could not be reached, or the server went away: whether it was done is not known.
-    #[error("cannot talk to the server on {data}: {error}; run this as the user who runs the server")]
+    #[error("cannot talk to the server on {data}: {error}; {}", lost(.error))]
     Lost {
         /// The directory.
         data: PathBuf,
@@ -63,6 +63,14 @@ pub enum OperateError {
     /// The system gave no random bits.
     #[error("the system gives no random bits: {0}")]
     Random(#[from] getrandom::Error),
+}
+
+/// What to do when the control socket does not answer.
+fn lost(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "run this as the user who runs the server",
+        _ => "it is going down, or has too many commands under way; whether it was done is not known",
+    }
 }
 
 impl From<CopyError> for OperateError {
@@ -77,10 +85,12 @@ impl From<CopyError> for OperateError {
 impl OperateError {
     /// Whether a directory is not one that can be used as it is: trying again is no use.
     pub fn is_of_a_directory(&self) -> bool {
-        use CopyError::{NotABackup, NotEmpty, Unfinished};
+        use CopyError::{DamagedBackup, Inside, NotABackup, NotEmpty, Unfinished};
         matches!(
             self,
-            Self::Data(_) | Self::Missing(_) | Self::Copy(NotEmpty(_) | NotABackup(_) | Unfinished(_))
+            Self::Data(_)
+                | Self::Missing(_)
+                | Self::Copy(NotEmpty(_) | Inside(_) | NotABackup(_) | Unfinished(_) | DamagedBackup(..))
         )
     }
 }

@@ -289,7 +289,7 @@ struct Handle {
     /// What goes on beside, until its sender goes.
     beside: Vec<(SyncSender<()>, JoinHandle<()>)>,
     renewed: Option<Renewed>,
-    _directory: Directory,
+    directory: Directory,
 }
 
 impl Handle {
@@ -322,7 +322,7 @@ impl Handle {
             threads: Vec::new(),
             beside: Vec::new(),
             renewed,
-            _directory: directory,
+            directory,
         };
         let own = shelf.clone();
         let name = |what: &str| thread::Builder::new().name(format!("sosik-{what}"));

@@ -313,6 +313,8 @@ async fn a_backup_of_a_running_server_becomes_a_log_whose_old_readers_are_told()
     server.run(&["publish", "demo:a", "-"], "4\n5\n").await;
     for (args, code, words) in [
         (&["backup", "kept"][..], 3, "empty"),
+        (&["backup", "sosik-data/kept"], 3, "lies in the data directory"),
+        (&["backup", "kept/../sosik-data/deep/kept"], 3, "lies in the data directory"),
         (&["restore", "kept"], 4, "in use"),
         (&["restore", "kept", "--data", "."], 4, "empty"),
         (&["restore", "kept/tables", "--data", "other"], 4, "not a backup"),

@@ -104,7 +104,7 @@ async fn backup(operated: Arc<Operated>, Backup { to }: Backup) -> Result<Copied
 /// Whose fault it was that there is no copy.
 fn copied(error: &CopyError) -> Problem {
     let code = match error {
-        CopyError::Open(_) | CopyError::NotEmpty(_) => Code::BadRequest,
+        CopyError::Open(_) | CopyError::NotEmpty(_) | CopyError::Inside(_) => Code::BadRequest,
         CopyError::NoRoom(_) => Code::StorageFull,
         CopyError::Interrupted(_) => Code::Unavailable,
         _ => Code::Internal,

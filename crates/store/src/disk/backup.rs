@@ -43,6 +43,9 @@ pub(super) fn back_up(
     told: impl FnMut(Copied),
     is_wanted: impl Fn() -> bool,
 ) -> Result<Kept, CopyError> {
+    if lies_in(to, handle.directory.path()) {
+        return Err(CopyError::Inside(to.into()));
+    }
     let directory = Directory::begin_backup(to)?;
     let moment = Moment::new(handle);
     let mut target = Target::new(to, &directory.tables())?;
@@ -57,6 +60,12 @@ pub(super) fn back_up(
     target.finish()?;
     directory.finish_backup(copied.rows)?;
     Ok(Kept { epoch: handle.shelf.epoch, head: moment.head, copied })
+}
+
+/// Whether what is or will be `path` lies below `directory`, whatever ways lead there.
+fn lies_in(path: &Path, directory: &Path) -> bool {
+    let there = path.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
+    there.zip(directory.canonicalize().ok()).is_some_and(|(there, directory)| there.starts_with(directory))
 }
 
 /// What a log that lives was at one moment.

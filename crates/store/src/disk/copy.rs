@@ -37,6 +37,9 @@ pub enum CopyError {
     /// There is something in the directory to write to.
     #[error("{0} is not empty; choose an empty or a new directory")]
     NotEmpty(PathBuf),
+    /// The copy would lie in the directory of the log, and be lost with it.
+    #[error("{0} lies in the data directory, and would be lost with it; choose a directory beside it")]
+    Inside(PathBuf),
     /// What was to be restored is not a backup.
     #[error("{0} is not a backup; name the directory that `sosik backup` has written")]
     NotABackup(PathBuf),
