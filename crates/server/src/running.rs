@@ -110,7 +110,7 @@ fn operators(data: &Path, operated: Operated, tasks: &mut Tasks) -> Option<Contr
         }
         Err(error) => {
             let data = data.display();
-            tracing::warn!(%error, "no control socket in {data}: backup, verify and trim need the server stopped");
+            tracing::warn!(%error, "no control socket in {data}: `sosik backup` and `verify` need the server stopped, and the other commands do not reach it");
             None
         }
     }
