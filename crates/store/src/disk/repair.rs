@@ -34,7 +34,7 @@ pub fn repair(path: &Path, fresh: Epoch) -> Result<Repaired, OpenError> {
     let (own, new) = (directory.tables(), path.join(NEW));
     let old = free(path);
     let tables = engine(&directory)?;
-    let found = all(&tables, directory.is_new);
+    let found = all(&tables, &directory);
     let at = |source: io::Error| refused(path, source);
     if new.try_exists().map_err(at)? {
         fs::remove_dir_all(&new).map_err(at)?;

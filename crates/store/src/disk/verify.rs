@@ -1,22 +1,29 @@
 //! Reading a log whole: every row against its checksum, and the tables against each other.
 
-use std::{io, path::Path, thread};
+use std::{
+    io,
+    ops::Bound::{Excluded, Included},
+    path::Path,
+    thread,
+};
 
-use fjall::{Slice, UserKey};
+use fjall::{Guard, Slice, UserKey};
 use sosik_core::{cursor::Position, name::ChannelName, store::StoreError};
 use tokio::sync::oneshot;
 
 use super::{
     Handle, OpenError,
     backup::Moment,
+    check,
     commits::TABLES,
     directory::{Directory, is_log},
     engine_error::Said,
-    layout::{REMOVAL, channel_of, event_key, event_of, marked_by, order_key, position_of},
+    layout::{REMOVAL, TAIL, channel_of, event_key, event_of, marked_by, order_key, position_of},
     open::{engine, find},
-    report::{DamageKind, Report},
+    report::{Damage, DamageKind, Report},
     tables::{Tables, View},
-    value::{EventValue, OrderValue, Record, Value, is_whole},
+    value::{EventValue, OrderValue, Record, Tail, Value, is_whole},
+    witness::WitnessFile,
 };
 
 /// Reads all of the log in `path`, which must not be open, and says what is wrong. Changes nothing.
@@ -28,17 +35,24 @@ pub fn verify(path: &Path) -> Result<Report, OpenError> {
     }
     let directory = Directory::open(path)?;
     let tables = engine(&directory)?;
-    Ok(all(&tables, directory.is_new))
+    Ok(all(&tables, &directory))
 }
 
-/// Reads all that lies in `tables`; a first open that was interrupted has left nothing to find.
-pub(super) fn all(tables: &Tables, is_new: bool) -> Report {
+/// Reads all that lies in `tables`, and holds its end against what was vouched for. A first open that was interrupted has
+/// left nothing to find.
+pub(super) fn all(tables: &Tables, directory: &Directory) -> Report {
     let mut inspector = Inspector::default();
     if let Some(hole) = tables.commits.hole() {
         inspector.report.add(DamageKind::Hole, || hole);
     }
-    if !is_new && let Err(error) = find(tables) {
-        inspector.report.add(DamageKind::Meta, || error.to_string());
+    if !directory.is_new {
+        match find(tables) {
+            Ok(found) => {
+                let less = check::less(&found, WitnessFile::look(directory.path()));
+                less.into_iter().for_each(|less| inspector.report.add(DamageKind::Hole, || less));
+            }
+            Err(error) => inspector.report.add(DamageKind::Meta, || error.to_string()),
+        }
     }
     let view = tables.view();
     for table in 0..TABLES {
@@ -47,6 +61,7 @@ pub(super) fn all(tables: &Tables, is_new: bool) -> Report {
             last = Some(key);
         }
     }
+    inspector.sums(&view);
     inspector.report
 }
 
@@ -76,6 +91,7 @@ fn live(handle: &Handle, is_wanted: impl Fn() -> bool) -> Result<Report, StoreEr
             last = Some(key);
         }
     }
+    moment.look(|view| inspector.sums(view)).map_err(|_| StoreError::Unavailable)?;
     Ok(inspector.report)
 }
 
@@ -85,6 +101,8 @@ pub(super) struct Inspector {
     pub(super) report: Report,
     /// The channel of the events looked at last, and where what is kept of it begins.
     channel: Option<(ChannelName, Position)>,
+    /// Events and bytes that the records looked at say are kept.
+    kept: (u64, u64),
 }
 
 impl Inspector {
@@ -175,6 +193,38 @@ impl Inspector {
         if matches!(found, Ok(None)) && last > record.floor() && record.head.events() > 0 {
             let place = || format!("{channel}, whose last event, at position {}, is missing", last.number());
             self.report.add(DamageKind::Record, place);
+        }
+        self.kept = (self.kept.0 + record.head.events(), self.kept.1 + record.head.bytes);
+        self.first(view, &channel, record);
+    }
+
+    /// What a record says of what is kept, against its first event. One that is damaged says nothing.
+    fn first(&mut self, view: &View<'_>, channel: &ChannelName, record: Record) {
+        let (from, to) = (event_key(channel, record.floor()), event_key(channel, Position::END));
+        let mut rows = view.rows(&view.tables.events, Excluded(from), Included(to));
+        let Some(Ok((key, value))) = rows.next().map(Guard::into_inner) else { return };
+        let Ok(event) = EventValue::unseal(&key, &value) else { return };
+        let kept = (event.seq, record.bytes.checked_sub(event.before));
+        if kept != (record.head.first_seq, Some(record.head.bytes)) {
+            let place = || format!("{channel}, which does not say of its first event what that says");
+            self.report.add(DamageKind::Record, place);
+        }
+    }
+
+    /// What the log says it keeps, against what its records say: all of them were looked at, at one moment.
+    fn sums(&mut self, view: &View<'_>) {
+        let is_partial = |damage: &Damage| matches!(damage.kind, DamageKind::Record | DamageKind::Unreadable);
+        let tail: Result<Option<Tail>, _> = view.value(&view.tables.meta, TAIL, String::new);
+        let (Ok(Some(tail)), false) = (tail, self.report.damage.iter().any(is_partial)) else { return };
+        if tail.kept != self.kept {
+            let ((events, bytes), (own_events, own_bytes)) = (tail.kept, self.kept);
+            let place = || {
+                format!(
+                    "the tail, which names {events} events of {bytes} bytes as kept: the records name \
+                     {own_events} of {own_bytes}"
+                )
+            };
+            self.report.add(DamageKind::Meta, place);
         }
     }
 

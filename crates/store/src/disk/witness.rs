@@ -73,10 +73,14 @@ impl WitnessFile {
         let path = directory.join(WITNESS);
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let slots = [0, 1].map(|turn| read(&file, turn));
-        let newest = slots.into_iter().flatten().max_by_key(|slot| slot.turn);
+        let newest = newest(&file);
         let turn = newest.map_or(0, |slot| slot.turn);
         Ok((Self { file, turn }, newest.map(|slot| slot.witness)))
+    }
+
+    /// The newest witness in `directory` that can be read. Makes nothing.
+    pub(super) fn look(directory: &Path) -> Option<Witness> {
+        newest(&File::open(directory.join(WITNESS)).ok()?).map(|slot| slot.witness)
     }
 
     /// Writes `witness` over the older slot, and syncs it.
@@ -95,6 +99,11 @@ impl WitnessFile {
         self.write(witness)?;
         self.file.sync_all()
     }
+}
+
+fn newest(file: &File) -> Option<Slot> {
+    let slots = [0, 1].map(|turn| read(file, turn));
+    slots.into_iter().flatten().max_by_key(|slot| slot.turn)
 }
 
 fn read(file: &File, turn: u64) -> Option<Slot> {
