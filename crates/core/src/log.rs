@@ -168,7 +168,7 @@ impl Log {
     pub async fn forget(&self, channel: &ChannelName) -> Result<(), Error> {
         let life = self.life();
         if !life.space(channel.namespace()).is_some_and(|space| space.options.forgettable) {
-            return Err(Error::Request("the namespace does not allow its channels to be forgotten"));
+            return Err(Error::Request(UNFORGETTABLE));
         }
         self.retention.ask(life, channel.clone(), Removal::Channel).await
     }
@@ -290,3 +290,5 @@ enum Step {
 }
 
 const TIDY_EACH_MS: u64 = 10_000;
+const UNFORGETTABLE: &str = "the channels of this namespace are not forgotten; to allow it, the operator sets \
+     `forget_after_s` for it in sosik.toml";

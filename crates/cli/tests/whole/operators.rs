@@ -360,7 +360,7 @@ async fn an_operator_takes_events_away_and_readers_are_told() {
     let said = server.run(&["publish", "demo:a", "6"], "").await;
     assert_eq!(said.out, "demo:a 6 synced\n", "{said:?}");
     for (args, code, words) in [
-        (&["forget", "demo:a"][..], 3, "forgotten"),
+        (&["forget", "demo:a"][..], 3, "forget_after_s"),
         (&["delete", "nowhere:a"], 3, "no namespace nowhere"),
         (&["delete", "demo a"], 3, "space"),
         (&["trim", "demo:a"], 2, "--keep"),
