@@ -111,10 +111,7 @@ fn what_is_not_a_finished_backup_is_refused_in_words() {
     block_on(async {
         let store = scratch.open();
         append(&store, 1, "room:a").await;
-        assert!(matches!(
-            store.backup(scratch.path(), |_| ()).await,
-            Err(CopyError::Open(OpenError::InUse(_)))
-        ));
+        assert!(matches!(store.backup(scratch.path(), |_| ()).await, Err(CopyError::Inside(_))));
         fs::create_dir(other.path()).unwrap();
         fs::write(other.path().join("photo.jpg"), "x").unwrap();
         assert!(matches!(store.backup(other.path(), |_| ()).await, Err(CopyError::NotEmpty(_))));
