@@ -180,4 +180,4 @@ impl Drop for Directory {
 }
 
 const EVENTS_PER_PUBLISH: usize = 1_000;
-const CONFIG: &str = "[[namespace]]\nname = \"talk\"\nread = \"anyone\"\npublish = \"anyone\"\nlog = \"disk\"\nevents_max = 1000000\n";
+const CONFIG: &str = "[[namespace]]\nname = \"talk\"\nread = \"anyone\"\npublish = \"anyone\"\nlog = \"disk\"\nevents_max = 1000000\nbytes_max = 1073741824\n";
