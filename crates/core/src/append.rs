@@ -5,9 +5,10 @@
 //! judged when its turn has come, so that whatever was stored before it is known by then.
 
 mod acks;
+mod queue;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     future::{Future, poll_fn},
     pin::pin,
     sync::{
@@ -20,14 +21,16 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{MutexGuard, Notify, oneshot};
 
-use self::acks::{Acks, Reply};
+use self::{
+    acks::Acks,
+    queue::{Queue, Waiting},
+};
 use crate::{
     channel::Channel,
     cursor::{Epoch, LogId, Part, Position},
     error::Error,
-    event::Draft,
     life::Life,
-    limits::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX, APPEND_QUEUE_BYTES_MAX, APPEND_RETRY_MS},
+    limits::APPEND_RETRY_MS,
     name::ChannelName,
     once::{Asked, Judged, Publish, Verdict},
     record,
@@ -58,36 +61,6 @@ impl Published {
     }
 }
 
-/// One atomic publish on its way.
-#[derive(Debug)]
-struct Waiting {
-    /// Its channels are of this life; in another they would be numbered wrongly.
-    life: Arc<Life>,
-    drafts: Vec<Draft>,
-    /// One for each draft; read by the commit.
-    channels: Vec<Arc<Channel>>,
-    bytes: usize,
-    asked: Option<Box<Asked>>,
-    from: Arc<str>,
-    now: u64,
-    reply: Reply,
-}
-
-/// What waits for its append, oldest first.
-#[derive(Debug, Default)]
-struct Queue {
-    all: VecDeque<Waiting>,
-    bytes: usize,
-}
-
-impl Queue {
-    fn take(&mut self, count: usize) -> Vec<Waiting> {
-        let taken: Vec<_> = self.all.drain(..count).collect();
-        self.bytes -= taken.iter().map(|waiting| waiting.bytes).sum::<usize>();
-        taken
-    }
-}
-
 /// What one append is going to do.
 #[derive(Debug)]
 struct Plan {
@@ -100,8 +73,7 @@ struct Plan {
 /// The publishing side of a log.
 #[derive(Debug)]
 pub(crate) struct Appender {
-    queue: Mutex<Queue>,
-    queue_max: usize,
+    queue: Queue,
     acks: Acks,
     /// Said by the store but not told by `follow` yet: the record changes only by `follow`, numbering must not wait for
     /// it. `None` for a channel without a record.
@@ -120,8 +92,7 @@ impl Appender {
     /// `seed` makes batch ids unique to this process; `queue_max` bounds what waits.
     pub(crate) fn new(seed: u64, queue_max: usize) -> Self {
         Self {
-            queue: Mutex::default(),
-            queue_max,
+            queue: Queue::new(queue_max),
             acks: Acks::default(),
             ahead: Mutex::default(),
             wake: Notify::new(),
@@ -149,20 +120,14 @@ impl Appender {
         };
         let (reply, outcome) = oneshot::channel();
         let bytes = drafts.iter().map(|draft| draft.data.bytes().len()).sum();
-        let mut queue = self.queue.lock();
-        if queue.all.len() >= self.queue_max || queue.bytes + bytes > APPEND_QUEUE_BYTES_MAX {
-            return Err(Error::Overloaded);
-        }
-        queue.bytes += bytes;
-        queue.all.push_back(Waiting { life, drafts, channels: Vec::new(), bytes, asked, from, now, reply });
-        drop(queue);
+        self.queue.push(Waiting { life, drafts, channels: Vec::new(), bytes, asked, from, now, reply })?;
         self.wake.notify_one();
         Ok(outcome)
     }
 
     /// How many publishes wait for their append.
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.lock().all.len()
+        self.queue.len()
     }
 
     /// Time goes on: late acknowledgements go out, and appends that pause try again.
@@ -170,17 +135,8 @@ impl Appender {
         self.now.fetch_max(now, Ordering::AcqRel);
         self.pulse.notify_waiters();
         self.acks.tick(now);
-        self.give_up(now);
-    }
-
-    /// What has waited for its turn too long was never sent.
-    fn give_up(&self, now: u64) {
-        let late: Vec<Waiting> = {
-            let mut queue = self.queue.lock();
-            let count = queue.all.iter().take_while(|waiting| waiting.now + APPEND_RETRY_MS <= now).count();
-            queue.take(count)
-        };
-        refuse(late, &Error::Unavailable);
+        // They were never sent.
+        refuse(self.queue.take_late(now), &Error::Unavailable);
     }
 
     /// The head has moved: what it passed is acknowledged.
@@ -296,23 +252,11 @@ impl Appender {
     }
 
     fn take_group(&self, life: &Life) -> Vec<Waiting> {
-        let group = self.take_waiting();
+        let group = self.queue.take_group();
         let (group, of_others): (Vec<_>, Vec<_>) =
             group.into_iter().partition(|waiting| std::ptr::eq(&*waiting.life, life));
         refuse(of_others, &Error::Unavailable);
         group
-    }
-
-    fn take_waiting(&self) -> Vec<Waiting> {
-        let mut queue = self.queue.lock();
-        let (mut events, mut bytes) = (0, 0);
-        let fits = queue.all.iter().take_while(|waiting| {
-            events += waiting.drafts.len();
-            bytes += waiting.bytes;
-            events <= APPEND_EVENTS_MAX && bytes <= APPEND_BYTES_MAX
-        });
-        let count = fits.count().max(1).min(queue.all.len());
-        queue.take(count)
     }
 
     /// Decides what of `group` is to be stored, and numbers that behind what is known of its channels.
