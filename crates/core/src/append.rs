@@ -5,6 +5,7 @@
 //! judged when its turn has come, so that whatever was stored before it is known by then.
 
 mod acks;
+mod ahead;
 mod queue;
 
 use std::{
@@ -23,6 +24,7 @@ use tokio::sync::{MutexGuard, Notify, oneshot};
 
 use self::{
     acks::Acks,
+    ahead::Ahead,
     queue::{Queue, Waiting},
 };
 use crate::{
@@ -34,7 +36,7 @@ use crate::{
     name::ChannelName,
     once::{Asked, Judged, Publish, Verdict},
     record,
-    store::{AppendError, Appended, Batch, ChannelHead, Entry, Level, Place, Placed},
+    store::{AppendError, Appended, Batch, Entry, Level, Place},
 };
 
 /// The acknowledgement of one event.
@@ -75,9 +77,8 @@ struct Plan {
 pub(crate) struct Appender {
     queue: Queue,
     acks: Acks,
-    /// Said by the store but not told by `follow` yet: the record changes only by `follow`, numbering must not wait for
-    /// it. `None` for a channel without a record.
-    ahead: Mutex<HashMap<ChannelName, Option<ChannelHead>>>,
+    /// What numbering knows before `follow` has told it.
+    pub(crate) ahead: Ahead,
     /// Woken when something waits.
     pub(crate) wake: Notify,
     /// Woken by each tick: the pause between two attempts.
@@ -94,7 +95,7 @@ impl Appender {
         Self {
             queue: Queue::new(queue_max),
             acks: Acks::default(),
-            ahead: Mutex::default(),
+            ahead: Ahead::default(),
             wake: Notify::new(),
             pulse: Notify::new(),
             turn: tokio::sync::Mutex::default(),
@@ -142,27 +143,6 @@ impl Appender {
     /// The head has moved: what it passed is acknowledged.
     pub(crate) fn head_moved(&self, head: Position) {
         self.acks.head_moved(head);
-    }
-
-    /// The record of a channel has been told up to `head`.
-    pub(crate) fn followed(&self, channel: &ChannelName, seq: u64) {
-        let mut ahead = self.ahead.lock();
-        if ahead.get(channel).is_some_and(|head| head.is_none_or(|head| head.seq <= seq)) {
-            ahead.remove(channel);
-        }
-    }
-
-    /// The channel has been told to be forgotten.
-    pub(crate) fn forgotten(&self, channel: &ChannelName) {
-        let mut ahead = self.ahead.lock();
-        if ahead.get(channel).is_some_and(|head| head.is_none()) {
-            ahead.remove(channel);
-        }
-    }
-
-    /// Whether anything of `ahead` is left to be told; lets the caller skip the look-ups.
-    pub(crate) fn is_ahead(&self) -> bool {
-        !self.ahead.lock().is_empty()
     }
 
     /// Takes what waits, as much as one append may hold, and stores it. Answers whether there was anything.
@@ -315,20 +295,11 @@ impl Appender {
 
     fn place_behind_known(&self, life: &Life, channel: &Channel) -> Result<Place, Error> {
         let space = life.space(channel.name.namespace()).ok_or(Error::Unavailable)?;
-        Ok(match self.known(channel) {
+        Ok(match self.ahead.known(channel) {
             Some(head) => Place::After { seq: head.seq + 1, prev: head.position },
             None if space.options.forgettable => Place::First { prev: space.forgotten_to() },
             None => Place::After { seq: 1, prev: Position::START },
         })
-    }
-
-    /// The newest that is known of a channel: told by `follow`, or acknowledged and not told yet.
-    fn known(&self, channel: &Channel) -> Option<ChannelHead> {
-        let ahead = self.ahead.lock().get(&channel.name).copied();
-        match (channel.head(), ahead) {
-            (Some(told), Some(Some(ahead))) if told.seq > ahead.seq => Some(told),
-            (told, ahead) => ahead.unwrap_or(told),
-        }
     }
 
     async fn read_again(&self, life: &Life, group: &[Waiting]) -> Result<(), Error> {
@@ -339,7 +310,7 @@ impl Appender {
                 let forgotten_to = life.store.namespace(&space.options.name).await?.forgotten_to;
                 space.raise_forgotten_to(forgotten_to);
             }
-            self.ahead.lock().insert(channel.name.clone(), head);
+            self.ahead.read(&channel.name, head);
         }
         Ok(())
     }
@@ -356,7 +327,7 @@ impl Appender {
                 (Verdict::Stored(placed), _) => (&placed[..], life.level, true),
                 (Verdict::Store, Ok(appended)) => {
                     let placed = &appended.placed[places(index)];
-                    self.stored(&waiting.channels, placed);
+                    self.ahead.stored(&waiting.channels, placed);
                     (placed, appended.level, false)
                 }
                 (Verdict::Same(of), Ok(appended)) => (&appended.placed[places(*of)], appended.level, true),
@@ -377,22 +348,8 @@ impl Appender {
             });
             self.acks.push(published.collect(), waiting.reply, life.head(), now);
         }
-        self.forget_what_was_told(life);
+        self.ahead.forget_what_was_told(life.head());
         self.head_moved(life.head());
-    }
-
-    fn stored(&self, channels: &[Arc<Channel>], placed: &[Placed]) {
-        let mut ahead = self.ahead.lock();
-        for (channel, place) in channels.iter().zip(placed) {
-            let head = ChannelHead { seq: place.seq, position: place.position, ..ChannelHead::default() };
-            ahead.insert(channel.name.clone(), Some(head));
-        }
-    }
-
-    /// `follow` may have told an event before its append was acknowledged.
-    fn forget_what_was_told(&self, life: &Life) {
-        let head = life.head();
-        self.ahead.lock().retain(|_, ahead| ahead.is_none_or(|ahead| ahead.position > head));
     }
 }
 

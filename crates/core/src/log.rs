@@ -248,13 +248,16 @@ impl Log {
 
     /// Everything visible first, then the head, then the acknowledgements, then the readers.
     fn news(&self, life: &Life, changes: Vec<Change>, head: Position) {
-        let told: Vec<(ChannelName, Option<u64>)> =
-            if self.appender.is_ahead() { changes.iter().filter_map(told).collect() } else { Vec::new() };
+        let told: Vec<(ChannelName, Option<u64>)> = if self.appender.ahead.is_empty() {
+            Vec::new()
+        } else {
+            changes.iter().filter_map(told).collect()
+        };
         let applied = life.apply(changes, head);
         for (channel, seq) in told {
             match seq {
-                Some(seq) => self.appender.followed(&channel, seq),
-                None => self.appender.forgotten(&channel),
+                Some(seq) => self.appender.ahead.followed(&channel, seq),
+                None => self.appender.ahead.forgotten(&channel),
             }
         }
         self.appender.head_moved(head);
