@@ -169,7 +169,9 @@ impl Run {
     async fn drain(&mut self, index: usize) {
         let all: Vec<_> = {
             let truth = self.truth.lock().unwrap();
-            let one = |fact: &kit::Fact| (fact.stored.position, fact.stored.channel.clone(), fact.stored.seq);
+            let one = |fact: &kit::truth::Fact| {
+                (fact.stored.position, fact.stored.channel.clone(), fact.stored.seq)
+            };
             truth.facts.iter().map(one).collect()
         };
         for _ in 0..5_000 {

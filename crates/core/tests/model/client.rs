@@ -8,7 +8,7 @@ use sosik_core::{
 };
 
 use crate::{
-    kit::{Fact, Truth, grant},
+    kit::{Truth, grant, truth::Fact},
     world::{SPACES, World},
 };
 
