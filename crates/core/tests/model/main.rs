@@ -5,7 +5,10 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod asked;
 mod client;
+mod ground;
+mod judge;
 mod world;
 
 use sosik_testkit::seed::seeds;
