@@ -1,10 +1,13 @@
 //! A server that does what the test says, one request at a time.
 
-use std::{collections::HashMap, future::Future, net::SocketAddr, time::Duration};
+mod frames;
+mod request;
+
+use std::{future::Future, net::SocketAddr, time::Duration};
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use sosik_client::{Client, Data, Delivery, Following, Format, GapReason, Options, Timers, Transport};
-use sosik_wire::{CaughtUp, Down, Encoding, EventFrame, GapFrame, OkFrame, Problem, Up, Welcome, decode};
+use sosik_client::{Client, Delivery, Following, Format, Options, Timers, Transport};
+use sosik_wire::{Down, Encoding, OkFrame, Up, Welcome, decode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -14,6 +17,12 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async, tungstenite};
 use tungstenite::{
     Message,
     handshake::server::{Request, Response},
+};
+
+use self::frames::Frames;
+pub(crate) use self::{
+    frames::{caught_up, event, events, gap, page, text},
+    request::{Asked, read_request, refuse, respond},
 };
 
 /// Two listeners and nothing else.
@@ -27,44 +36,6 @@ pub(crate) struct Peer {
 pub(crate) struct Accepted {
     pub(crate) asked: Asked,
     link: Link,
-}
-
-/// What a request said.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Asked {
-    pub(crate) line: String,
-    pub(crate) headers: HashMap<String, String>,
-    pub(crate) body: String,
-    pub(crate) channels: Vec<String>,
-    pub(crate) after: Option<String>,
-    pub(crate) last: Option<u64>,
-    pub(crate) wait: Option<u64>,
-}
-
-enum Frames {
-    Lines(decode::Lines),
-    Binary(decode::Binary),
-}
-
-impl Frames {
-    fn feed(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Lines(lines) => lines.feed(bytes),
-            Self::Binary(binary) => binary.feed(bytes),
-        }
-    }
-
-    fn next(&mut self) -> Option<String> {
-        match self {
-            Self::Lines(lines) => {
-                lines.next_line().unwrap().map(|line| String::from_utf8(line.to_vec()).unwrap())
-            }
-            Self::Binary(binary) => {
-                let body = binary.next_body().unwrap()?;
-                Some(decode::json_body(&body).unwrap().unwrap().to_owned())
-            }
-        }
-    }
 }
 
 enum Link {
@@ -345,40 +316,6 @@ pub(crate) fn timers() -> Timers {
     Timers { poll_least: soon, poll_most: soon, ..Timers::default() }
 }
 
-pub(crate) fn event(channel: &str, seq: u64, cursor: &str) -> Down {
-    Down::Event(EventFrame {
-        channel: channel.into(),
-        epoch: "aaaaaa".into(),
-        seq,
-        time: 1_760_000_000_000,
-        name: "say".into(),
-        data: Data::Json(format!("{{\"n\":{seq}}}").into()),
-        from: "alice".into(),
-        signal: false,
-        cursor: cursor.into(),
-    })
-}
-
-/// Events of `room:1` whose cursors are `c` and their number.
-pub(crate) fn events(seqs: impl IntoIterator<Item = u64>) -> Vec<Down> {
-    seqs.into_iter().map(|seq| event("room:1", seq, &format!("c{seq}"))).collect()
-}
-
-pub(crate) fn gap(next_seq: u64, cursor: &str) -> Down {
-    Down::Gap(GapFrame {
-        channel: "room:1".into(),
-        reason: GapReason::Trimmed,
-        epoch: "aaaaaa".into(),
-        next_seq: Some(next_seq),
-        lost: None,
-        cursor: cursor.into(),
-    })
-}
-
-pub(crate) fn caught_up(cursor: &str) -> Down {
-    Down::CaughtUp(CaughtUp { cursor: cursor.into() })
-}
-
 /// The next `count` deliveries, in short: `e5`, `g9` (by `next_seq`), `up`, `+sse`, `-`, `no`.
 pub(crate) async fn told(following: &mut Following, count: usize) -> Vec<String> {
     let mut all = Vec::new();
@@ -406,58 +343,4 @@ pub(crate) fn short(delivery: &Delivery) -> String {
 /// Fails a test that hangs instead of letting it run for ever.
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     timeout(Duration::from_secs(20), future).await.expect("nothing happened for 20 s")
-}
-
-pub(crate) async fn respond(socket: &mut TcpStream, status: &str, headers: &str, body: &str) {
-    let length =
-        if status.starts_with("304") { String::new() } else { format!("content-length: {}\r\n", body.len()) };
-    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{length}{headers}\r\n");
-    socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-}
-
-pub(crate) async fn refuse(socket: &mut TcpStream, problem: &Problem) {
-    let body = String::from_utf8(problem.to_json().to_vec()).unwrap();
-    respond(socket, &format!("{} No", problem.status), "", &body).await;
-}
-
-pub(crate) fn text(frame: &Down) -> String {
-    let line = Encoding::JsonLine.frame(frame);
-    std::str::from_utf8(line.trim_ascii_end()).unwrap().to_owned()
-}
-
-pub(crate) fn page(frames: &[Down], cursor: &str, more: bool) -> String {
-    let frames: Vec<_> = frames.iter().map(text).collect();
-    format!("{{\"frames\":[{}],\"cursor\":\"{cursor}\",\"more\":{more}}}\n", frames.join(","))
-}
-
-/// One request with its body; `None` when the client closed instead.
-pub(crate) async fn read_request(socket: &mut TcpStream) -> Option<Asked> {
-    within(async {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(socket.read_u8().await.ok()?);
-        }
-        let head = String::from_utf8(head).unwrap();
-        let mut lines = head.lines();
-        let mut asked = Asked { line: lines.next().unwrap().to_owned(), ..Asked::default() };
-        for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
-            asked.headers.insert(name.to_ascii_lowercase(), value.to_owned());
-        }
-        let length = asked.headers.get("content-length").map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        socket.read_exact(&mut body).await.ok()?;
-        asked.body = String::from_utf8(body).unwrap();
-        let query = asked.line.split(' ').nth(1).unwrap().split_once('?').map_or("", |(_, query)| query);
-        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            match name {
-                "channel" => asked.channels.push(value.to_owned()),
-                "after" => asked.after = Some(value.to_owned()),
-                "last" => asked.last = value.parse().ok(),
-                "wait" => asked.wait = value.parse().ok(),
-                _ => {}
-            }
-        }
-        Some(asked)
-    })
-    .await
 }
