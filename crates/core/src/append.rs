@@ -9,7 +9,7 @@ mod ahead;
 mod queue;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     future::{Future, poll_fn},
     pin::pin,
     sync::{
@@ -147,7 +147,7 @@ impl Appender {
 
     /// Takes what waits, as much as one append may hold, and stores it. Answers whether there was anything.
     pub(crate) async fn commit(&self, life: &Life) -> bool {
-        let group = load(life, self.take_group(life)).await;
+        let mut group = load(life, self.take_group(life)).await;
         let Some(first) = group.first() else { return false };
         let deadline = self.time(first.now) + APPEND_RETRY_MS;
         let Some(_turn) = self.turn_before(deadline).await else {
@@ -166,6 +166,15 @@ impl Appender {
                     if conflicts > CONFLICTS_AT_ONCE_MAX {
                         self.pulse.notified().await;
                     }
+                }
+                Err(Attempt::Unreadable(channels)) => {
+                    plan = None;
+                    let is_in = |waiting: &mut Waiting| waiting.is_in(&channels);
+                    let own: Vec<_> = group.extract_if(.., is_in).collect();
+                    if own.is_empty() {
+                        break Err(Error::StorageFailed);
+                    }
+                    refuse(own, &Error::StorageFailed);
                 }
                 Err(Attempt::Later) => self.pulse.notified().await,
                 Err(Attempt::Refused(error)) => break Err(error),
@@ -205,6 +214,7 @@ impl Appender {
                 *plan = None;
                 Err(Attempt::Conflict)
             }
+            Err(AppendError::Unreadable(channels)) => Err(Attempt::Unreadable(channels)),
             Err(AppendError::Unknown | AppendError::Unavailable) => Err(Attempt::Later),
             Err(AppendError::Full) => Err(Attempt::Refused(Error::StorageFull)),
             Err(AppendError::Failed) => Err(Attempt::Refused(Error::StorageFailed)),
@@ -302,16 +312,26 @@ impl Appender {
         })
     }
 
-    async fn read_again(&self, life: &Life, group: &[Waiting]) -> Result<(), Error> {
+    async fn read_again(&self, life: &Life, group: &[Waiting]) -> Result<(), Attempt> {
+        let mut unreadable = BTreeSet::new();
         for channel in group.iter().flat_map(|waiting| &waiting.channels) {
-            let head = life.store.channel(&channel.name).await?;
-            if head.is_none() {
-                let space = life.space(channel.name.namespace()).ok_or(Error::Unavailable)?;
-                let forgotten_to = life.store.namespace(&space.options.name).await?.forgotten_to;
-                space.raise_forgotten_to(forgotten_to);
+            match self.read_one_again(life, &channel.name).await {
+                Ok(()) => {}
+                Err(Error::StorageFailed) => _ = unreadable.insert(channel.name.clone()),
+                Err(error) => return Err(error.into()),
             }
-            self.ahead.read(&channel.name, head);
         }
+        if unreadable.is_empty() { Ok(()) } else { Err(Attempt::Unreadable(unreadable)) }
+    }
+
+    async fn read_one_again(&self, life: &Life, channel: &ChannelName) -> Result<(), Error> {
+        let head = life.store.channel(channel).await?;
+        let space = life.space(channel.namespace()).ok_or(Error::Unavailable)?;
+        if head.is_none() && space.options.forgettable {
+            let forgotten_to = life.store.namespace(&space.options.name).await?.forgotten_to;
+            space.raise_forgotten_to(forgotten_to);
+        }
+        self.ahead.read(channel, head);
         Ok(())
     }
 
@@ -376,6 +396,8 @@ async fn load(life: &Life, group: Vec<Waiting>) -> Vec<Waiting> {
 enum Attempt {
     /// Its guards did not hold, nothing was stored: the channels are read again.
     Conflict,
+    /// These channels cannot be read, nothing was stored: the others go without them.
+    Unreadable(BTreeSet<ChannelName>),
     /// Maybe it has: the same again, after a pause.
     Later,
     Refused(Error),

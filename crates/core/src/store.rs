@@ -5,7 +5,7 @@
 
 mod memo;
 
-use std::{future::Future, pin::Pin};
+use std::{collections::BTreeSet, future::Future, pin::Pin};
 
 use bytes::Bytes;
 
@@ -36,7 +36,9 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     ///
     /// `Ok` means durable at [`Appended::level`]. A batch whose [`Batch::id`] was stored before is answered
     /// [`AppendError::Duplicate`] with its places, whatever its guards say. A guard that does not hold is
-    /// [`AppendError::Conflict`]. [`AppendError::Unknown`] is a real answer: stored or not, ask again with the same batch.
+    /// [`AppendError::Conflict`]. Where what a guard stands for cannot be read, [`AppendError::Unreadable`] says of which
+    /// channels: the other entries may come again in another batch. [`AppendError::Unknown`] is a real answer: stored or
+    /// not, ask again with the same batch.
     fn append(&self, batch: Batch) -> Answer<'_, Result<Appended, AppendError>>;
 
     /// Everything above `after`, of all channels, in order, once.
@@ -253,6 +255,8 @@ pub struct Placed {
 pub enum AppendError {
     /// A guard did not hold; nothing was stored. Read the channels again.
     Conflict,
+    /// What the store has of these channels of the batch cannot be read; nothing was stored. At least one.
+    Unreadable(BTreeSet<ChannelName>),
     /// This batch was stored before, at these places.
     Duplicate(Appended),
     /// Stored or not: send the same batch again.

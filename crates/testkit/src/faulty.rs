@@ -10,7 +10,7 @@ mod plan;
 mod reads;
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     fmt,
     future::poll_fn,
     sync::Arc,
@@ -49,6 +49,7 @@ impl Faulty {
             rng: Rng::with_seed(seed),
             made: BTreeMap::new(),
             script: VecDeque::new(),
+            damaged: BTreeSet::new(),
             late: VecDeque::new(),
             maybe: HashSet::new(),
             heads: VecDeque::new(),
@@ -67,6 +68,12 @@ impl Faulty {
     /// untrue is left out: nothing is denied that was stored before.
     pub fn script(&self, faults: impl IntoIterator<Item = AppendFault>) {
         self.shared.state.lock().script.extend(faults);
+    }
+
+    /// What the store has of `channel` cannot be read from now on: its record and its namespace's records are `Failed`, and
+    /// a batch with an entry of it `Unreadable`, unless that is stored or may yet be.
+    pub fn damage(&self, channel: ChannelName) {
+        self.shared.state.lock().damaged.insert(channel);
     }
 
     /// No follower is told anything until [`Faulty::release_news`]: the head rests, while reads and appends go on.
@@ -196,6 +203,8 @@ struct State {
     rng: Rng,
     made: BTreeMap<&'static str, u64>,
     script: VecDeque<AppendFault>,
+    /// Channels that cannot be read.
+    damaged: BTreeSet<ChannelName>,
     /// Batches that were answered `Unknown` and are stored before the so many-th call from now.
     late: VecDeque<(usize, Batch)>,
     /// Batches that are stored or may yet be: nobody is told that they are not. As long as the double lives.

@@ -273,6 +273,28 @@ fn another_nodes_event_is_a_true_conflict_and_news_like_any_other() {
     });
 }
 
+// Mutants, each planted and seen to fail: the inner store asked all the same; a batch that is stored denied; the channels
+// that are whole named with it.
+#[test]
+fn a_damaged_channel_is_named_and_keeps_its_batch_out() {
+    block_on(async {
+        let inner = memory(1);
+        let store = Faulty::new(inner.clone(), 1, FaultPlan::none());
+        let (a, b) = (channel("room:a"), channel("room:b"));
+        let begin =
+            |name: &ChannelName| entry(name, Place::After { seq: 1, prev: Position::START }, "", true);
+        store.append(first()).await.unwrap();
+        store.damage(a.clone());
+        assert!(matches!(store.append(first()).await, Err(AppendError::Duplicate(_))), "it is stored");
+        let both = Batch::new(7, vec![begin(&b), begin(&a)]);
+        assert_eq!(store.append(both).await, Err(AppendError::Unreadable([a.clone()].into())));
+        assert!(matches!(store.channel(&a).await, Err(StoreError::Failed(_))));
+        assert!(matches!(store.namespace("room").await, Err(StoreError::Failed(_))));
+        assert_eq!(store.channel(&b).await, Ok(None));
+        store.append(Batch::new(8, vec![begin(&b)])).await.unwrap();
+    });
+}
+
 // Mutant: the late copy stored at once, or never -> fails.
 #[test]
 fn a_late_batch_arrives_by_itself() {

@@ -1,6 +1,9 @@
 //! What waits for its append, oldest first.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 
@@ -11,6 +14,7 @@ use crate::{
     event::Draft,
     life::Life,
     limits::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX, APPEND_QUEUE_BYTES_MAX, APPEND_RETRY_MS},
+    name::ChannelName,
     once::Asked,
 };
 
@@ -29,6 +33,13 @@ pub(super) struct Waiting {
     /// When it came, milliseconds since 1970.
     pub(super) now: u64,
     pub(super) reply: Reply,
+}
+
+impl Waiting {
+    /// Whether one of its events is of one of `channels`.
+    pub(super) fn is_in(&self, channels: &BTreeSet<ChannelName>) -> bool {
+        self.drafts.iter().any(|draft| channels.contains(&draft.channel))
+    }
 }
 
 /// Publishes in the order in which they came, bounded in number and bytes.

@@ -160,6 +160,49 @@ async fn a_conflict_is_answered_by_reading_again_and_does_not_spin() {
     assert_eq!(is_ready(&mut outcome).await.unwrap().unwrap().unwrap()[0].seq, 1);
 }
 
+// Mutants, each planted and seen to fail: the whole group refused for one channel, at once or when it is read again after
+// a conflict; the publish into two channels sent for the one that is whole; the same batch sent again; a new channel
+// refused because its namespace's records are read for it.
+#[tokio::test]
+async fn a_channel_whose_record_cannot_be_read_is_refused_alone() {
+    for faults in [vec![], vec![AppendFault::Conflict], vec![AppendFault::Conflict; 9]] {
+        let faulty = double();
+        let running = node(&faulty).await;
+        for name in ["room:a", "room:b", "room:c"] {
+            is_ready(&mut publish(&running, name, NOW)).await.unwrap().unwrap().unwrap();
+        }
+        // While the store is away, all of these come into one append.
+        faulty.set_plan(FaultPlan { unavailable: PER, ..FaultPlan::none() });
+        let mut held = publish(&running, "room:c", NOW);
+        assert!(is_ready(&mut held).await.is_none());
+        let mut each =
+            ["room:a", "room:b", "room:a", "room:c", "room:new"].map(|name| publish(&running, name, NOW));
+        let (node, both) = (running.node.clone(), vec![draft("room:b", "1"), draft("room:a", "1")]);
+        #[allow(clippy::disallowed_methods, reason = "the test awaits it")]
+        let mut both = tokio::spawn(async move { node.publish(&grant(&["room"]), both, NOW).await });
+        assert!(is_ready(&mut both).await.is_none());
+        faulty.damage(channel("room:a"));
+        faulty.set_plan(FaultPlan::none());
+        faulty.script([AppendFault::None].into_iter().chain(faults));
+        for ms in 1..=20 {
+            running.node.tick(NOW + ms);
+            rest().await;
+        }
+        assert_eq!(is_ready(&mut held).await.unwrap().unwrap().unwrap()[0].seq, 2);
+        let mut outcomes = Vec::new();
+        for outcome in &mut each {
+            outcomes.push(is_ready(outcome).await.unwrap().unwrap().map(|placed| placed[0].seq));
+        }
+        let refused = Err(Error::StorageFailed);
+        assert_eq!(outcomes, [refused.clone(), Ok(2), refused.clone(), Ok(3), Ok(1)]);
+        assert_eq!(is_ready(&mut both).await.unwrap().unwrap(), Err(Error::StorageFailed));
+        assert_eq!(
+            is_ready(&mut publish(&running, "room:b", NOW)).await.unwrap().unwrap().unwrap()[0].seq,
+            3
+        );
+    }
+}
+
 // Mutant: `ahead` forgets that the store has no record -> numbered behind the old one until the news comes.
 #[tokio::test]
 async fn a_name_that_another_node_has_forgotten_can_be_used_before_that_is_heard() {

@@ -104,17 +104,16 @@ pub(super) enum Before {
 }
 
 impl Memos {
-    /// Reads what a batch writes over, before any of it is staged.
-    pub(super) fn look(&self, view: &View<'_>, memos: &[Memo]) -> Result<Vec<Before>, StoreError> {
-        let one = |memo: &Memo| match self.0.get(&memo.key) {
+    /// Reads what a memo of a batch is written over, before any of that is staged.
+    pub(super) fn look(&self, view: &View<'_>, memo: &Memo) -> Result<Before, StoreError> {
+        match self.0.get(&memo.key) {
             Some(row) => Ok(row.before.map_or(Before::Nothing, Before::Memo)),
             None => Ok(match view.memo(&memo.key)? {
                 None => Before::Nothing,
                 Some(Ok(found)) => Before::Memo(found.at),
                 Some(Err(_)) => Before::Damaged,
             }),
-        };
-        memos.iter().map(one).collect()
+        }
     }
 
     /// Stages those of a batch whose entries were given `placed`.

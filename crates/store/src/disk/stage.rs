@@ -7,12 +7,12 @@ use sosik_core::{
     cursor::{Epoch, LogId, Position},
     name::ChannelName,
     record,
-    store::{Batch, ChannelHead, Entry, Placed, StoreError, Stored},
+    store::{Batch, ChannelHead, Entry, Memo, Placed, StoreError, Stored},
 };
 
 use super::{
     layout::{batch_key, event_key, mark_key, order_key, record_key, removal_key},
-    memos::{Memos, Windows},
+    memos::{Before, Memos, Windows},
     tables::{Tables, View},
     value::{BatchValue, EventValue, OrderValue, Record, Tail, Value},
 };
@@ -85,8 +85,10 @@ impl<'a> Stage<'a> {
             return Err(StageError::Full);
         }
         let mut guards = Own { next: self.tail.head, stage: self };
-        let places = places(&batch.entries, &mut guards)?.ok_or(StageError::Conflict)?;
-        let over = self.memos.look(&self.view, &batch.memos)?;
+        let places = places(&batch.entries, &mut guards).map_err(|_| guards.unreadable(&batch.entries))?;
+        let places = places.ok_or(StageError::Conflict)?;
+        let over =
+            batch.memos.iter().map(|memo| self.over(memo, &batch.entries)).collect::<Result<_, _>>()?;
         let placed: Vec<_> = places.iter().map(|&(placed, _)| placed).collect();
         for (Entry { channel, body, kept, .. }, (Placed { position, seq }, prev)) in
             batch.entries.into_iter().zip(places)
@@ -185,6 +187,12 @@ impl<'a> Stage<'a> {
         self.news.events.push(event);
     }
 
+    /// What `memo` is written over. One that cannot be read takes the channel with it that it is about.
+    fn over(&self, memo: &Memo, entries: &[Entry]) -> Result<Before, StageError> {
+        let own = memo.entries.iter().map(|&entry| entries[entry as usize].channel.clone());
+        self.memos.look(&self.view, memo).map_err(|_| StageError::Unreadable(own.take(1).collect()))
+    }
+
     fn remember(&mut self, id: u128, placed: &[Placed]) {
         let number = self.tail.batches;
         self.tail.batches += 1;
@@ -236,20 +244,23 @@ pub(super) enum StageError {
     Duplicate(Vec<Placed>),
     /// It would have to go into the reserve.
     Full,
-    /// A record could not be read.
-    Unreadable,
-}
-
-impl From<StoreError> for StageError {
-    fn from(_: StoreError) -> Self {
-        Self::Unreadable
-    }
+    /// The records of these channels could not be read.
+    Unreadable(BTreeSet<ChannelName>),
 }
 
 /// The guards of a batch, held against the tables and what is staged.
 struct Own<'a, 'b> {
     stage: &'a mut Stage<'b>,
     next: Position,
+}
+
+impl Own<'_, '_> {
+    /// All channels whose guards cannot be read, so that a batch need not come again for each of them.
+    fn unreadable(&mut self, entries: &[Entry]) -> StageError {
+        let channels =
+            entries.iter().map(|entry| &entry.channel).filter(|channel| self.last(channel).is_err());
+        StageError::Unreadable(channels.cloned().collect())
+    }
 }
 
 impl Guards for Own<'_, '_> {

@@ -248,7 +248,7 @@ impl Writer {
                     }
                     Err(StageError::Conflict) => Err(AppendError::Conflict),
                     Err(StageError::Full) => Err(AppendError::Full),
-                    Err(StageError::Unreadable) => Err(AppendError::Failed),
+                    Err(StageError::Unreadable(channels)) => Err(AppendError::Unreadable(channels)),
                 };
                 Answered::Append(answer, reply)
             }

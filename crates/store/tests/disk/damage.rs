@@ -6,7 +6,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use sosik_core::{
     cursor::{Epoch, LogId, Position},
     record,
-    store::{Batch, Place, Scope, Store, StoreError, Stored},
+    store::{AppendError, Batch, Place, Scope, Store, StoreError, Stored},
 };
 use sosik_testkit::store_suite::{ALL, Listener, block_on, channel, entry, space};
 
@@ -213,6 +213,38 @@ fn a_damaged_record_without_events_is_an_error_that_says_what_to_do() {
         assert!(matches!(&error, StoreError::Failed(why) if says(why)), "{error}");
         assert!(store.namespace("room").await.is_err());
         append(&store, 10, "room:b").await;
+    });
+}
+
+// Mutants, each planted and seen to fail: the batch answered `Failed`; the first channel that cannot be read named alone.
+#[test]
+fn a_batch_into_damaged_records_names_them_and_the_rest_is_stored() {
+    block_on(async {
+        let (scratch, all) = five().await;
+        let store = scratch.open();
+        let lost = append(&store, 9, "room:lost").await;
+        store.trim(&channel("room:lost"), lost.position).await.unwrap();
+        store.trim(&channel("room:a"), all[4].position).await.unwrap();
+        append(&store, 10, "room:b").await;
+        let mut entries = Vec::new();
+        for name in ["room:b", "room:a", "room:lost"] {
+            entries.push(next(&store, name, Position::START, "", true).await);
+        }
+        drop(store);
+        tamper(&scratch, "channels", |key, value| {
+            if key.ends_with(b"room:a") || key.ends_with(b"room:lost") {
+                value[9] ^= 1;
+            }
+            true
+        });
+        let store = scratch.open();
+        let damaged = [channel("room:a"), channel("room:lost")];
+        let answer = store.append(Batch::new(11, entries.clone())).await;
+        assert_eq!(answer, Err(AppendError::Unreadable(damaged.into())));
+        assert!(!store.figures().failed);
+        assert_eq!(whole(&store, "room:b").await.events.len(), 1);
+        store.append(Batch::new(12, entries[..1].to_vec())).await.unwrap();
+        assert_eq!(whole(&store, "room:b").await.events.len(), 2);
     });
 }
 

@@ -1,5 +1,7 @@
 //! Appends through faults: whatever is answered is true.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use sosik_core::{
     cursor::{Epoch, LogId, Position},
@@ -54,6 +56,11 @@ impl Shared {
         let inner = {
             let mut state = self.state.lock();
             state.late.retain(|(_, late)| late.id != batch.id);
+            let own = batch.entries.iter().map(|entry| &entry.channel);
+            let damaged: BTreeSet<_> = own.filter(|own| state.damaged.contains(*own)).cloned().collect();
+            if !damaged.is_empty() && !state.maybe.contains(&batch.id) {
+                return Err(AppendError::Unreadable(damaged));
+            }
             state.inner.clone()
         };
         let answer = inner.append(batch.clone()).await;
@@ -68,7 +75,7 @@ impl Shared {
                     state.heads.pop_front();
                 }
             }
-            Err(AppendError::Conflict) => {
+            Err(AppendError::Conflict | AppendError::Unreadable(_)) => {
                 state.maybe.remove(&batch.id);
             }
             Err(_) => {}

@@ -28,13 +28,17 @@ impl Shared {
     }
 
     pub(super) async fn channel(&self, channel: ChannelName) -> Result<Option<ChannelHead>, StoreError> {
-        let answer = self.begin().await?.channel(&channel).await;
+        let inner = self.begin().await?;
+        self.whole(|own| *own == channel)?;
+        let answer = inner.channel(&channel).await;
         self.dawdle(|plan| plan.read_polls).await;
         answer
     }
 
     pub(super) async fn namespace(&self, namespace: String) -> Result<NamespaceHead, StoreError> {
-        let answer = self.begin().await?.namespace(&namespace).await;
+        let inner = self.begin().await?;
+        self.whole(|own| own.namespace() == namespace)?;
+        let answer = inner.namespace(&namespace).await;
         self.dawdle(|plan| plan.read_polls).await;
         answer
     }
@@ -105,6 +109,14 @@ impl Shared {
             return Err(StoreError::Unavailable);
         }
         Ok(self.inner())
+    }
+
+    /// `Failed` if a channel that is asked for is damaged.
+    fn whole(&self, asked: impl Fn(&ChannelName) -> bool) -> Result<(), StoreError> {
+        match self.state.lock().damaged.iter().find(|own| asked(own)) {
+            Some(own) => Err(StoreError::Failed(format!("the record of {own} is damaged"))),
+            None => Ok(()),
+        }
     }
 
     /// The answer to something that was done may be lost.
