@@ -1,16 +1,20 @@
 //! A naive server with two logs and readers that are cut, resumed and moved: it makes histories in which no
 //! promise is broken. Everything is drawn from one seed.
 
+mod client;
 mod log;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 use sosik_lab::checker::{
-    Acked, Begin, CursorFrom, Event, Gap, History, NamespaceKind, Observed, Place, Reader, Seen, Uncertain,
+    Acked, Begin, CursorFrom, History, NamespaceKind, Observed, Place, Reader, Uncertain,
 };
 
-use log::{Item, Log};
+use self::{
+    client::{Client, Connection, parse, see},
+    log::Log,
+};
 
 const CHANNELS: [&[&str]; 2] = [
     &["room:1", "room:2", "match:1", "match:2", "match:3", "once:1", "once:2"],
@@ -42,19 +46,6 @@ struct World {
     clients: Vec<Client>,
     history: History,
     bodies: u64,
-}
-
-struct Client {
-    reader: Reader,
-    open: Vec<Connection>,
-    cursor: Option<String>,
-    connections: u64,
-}
-
-struct Connection {
-    number: u64,
-    places: [Option<(String, u64)>; 2],
-    floors: BTreeMap<String, u64>,
 }
 
 impl World {
@@ -311,113 +302,6 @@ impl World {
         self.history.readers = self.clients.into_iter().map(|client| client.reader).collect();
         self.history
     }
-}
-
-impl Client {
-    fn welcome(
-        &mut self,
-        places: [Option<(String, u64)>; 2],
-        floors: BTreeMap<String, u64>,
-        after: Option<String>,
-    ) {
-        self.connections += 1;
-        let number = self.connections;
-        let connection = Connection { number, places, floors };
-        let cursor = connection.cursor();
-        see(self, number, Observed::Opened { after });
-        see(self, number, Observed::Cursor { from: CursorFrom::Welcome, cursor: cursor.clone() });
-        self.open.push(connection);
-        self.hand(number, cursor);
-    }
-
-    fn welcome_over(&mut self, places: [Option<(String, u64)>; 2], after: Option<String>) {
-        self.welcome(places, BTreeMap::new(), after);
-    }
-
-    fn reopen(&mut self) {
-        let after = self.cursor.clone().unwrap();
-        self.welcome_over(parse(&after), Some(after));
-    }
-
-    /// The new connection takes over, with its own cursor.
-    fn break_old(&mut self) {
-        let old = self.open.remove(0).number;
-        see(self, old, Observed::Closed);
-        self.cursor = Some(self.open[0].cursor());
-    }
-
-    fn close_all(&mut self) {
-        for connection in std::mem::take(&mut self.open) {
-            see(self, connection.number, Observed::Closed);
-        }
-    }
-
-    /// Only the older connection's frames move the client's cursor while two are open.
-    fn hand(&mut self, number: u64, cursor: String) {
-        if self.open.first().is_some_and(|connection| connection.number == number) {
-            self.cursor = Some(cursor);
-        }
-    }
-}
-
-impl Connection {
-    fn cursor(&self) -> String {
-        let parts = self.places.iter().map(|place| match place {
-            Some((epoch, position)) => format!("{epoch}.{position}"),
-            None => String::new(),
-        });
-        parts.collect::<Vec<_>>().join(",")
-    }
-
-    fn look(&self, set: &[String], which: usize, log: &Log, rng: &mut Rng) -> Vec<Item> {
-        let Some((epoch, position)) = &self.places[which] else { return Vec::new() };
-        if *epoch == log.epoch {
-            return log.page(set, *position, &self.floors, rng);
-        }
-        let patterns: Vec<&String> = set
-            .iter()
-            .filter(|entry| CHANNELS[which].iter().any(|channel| matches(entry, channel)))
-            .filter(|entry| !entry.starts_with("typing"))
-            .collect();
-        let mut items: Vec<Item> = patterns.iter().map(|pattern| log.epoch_gap(pattern)).collect();
-        items.extend(log.page(set, log.base, &BTreeMap::new(), rng));
-        items
-    }
-}
-
-impl Item {
-    fn observe(&self, epoch: &str, cursor: Option<String>) -> Observed {
-        match &self.what {
-            log::What::Event { channel, seq, body } => Observed::Event(Event {
-                channel: channel.clone(),
-                epoch: epoch.to_owned(),
-                seq: *seq,
-                body: body.clone(),
-                cursor,
-            }),
-            log::What::Gap { pattern, reason, next_seq, lost } => Observed::Gap(Gap {
-                channel: pattern.clone(),
-                reason: (*reason).to_owned(),
-                epoch: epoch.to_owned(),
-                next_seq: *next_seq,
-                lost: *lost,
-                position: Some(self.position),
-                cursor,
-            }),
-        }
-    }
-}
-
-fn see(client: &mut Client, connection: u64, item: Observed) {
-    client.reader.seen.push(Seen { connection, item });
-}
-
-fn parse(cursor: &str) -> [Option<(String, u64)>; 2] {
-    let mut parts = cursor.split(',').map(|part| {
-        let (epoch, position) = part.split_once('.')?;
-        Some((epoch.to_owned(), position.parse().unwrap()))
-    });
-    [parts.next().unwrap(), parts.next().unwrap()]
 }
 
 fn epoch(rng: &mut Rng) -> String {

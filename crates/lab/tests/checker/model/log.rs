@@ -1,6 +1,9 @@
+//! A log as the rules describe it.
+
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
+use sosik_lab::checker::{Event, Gap, Observed};
 
 use super::{follows, matches};
 
@@ -239,6 +242,29 @@ impl Log {
         let (removed, kept) = std::mem::take(&mut self.events).into_iter().partition(gone);
         self.events = kept;
         self.removed.extend::<Vec<Record>>(removed);
+    }
+}
+
+impl Item {
+    pub(super) fn observe(&self, epoch: &str, cursor: Option<String>) -> Observed {
+        match &self.what {
+            What::Event { channel, seq, body } => Observed::Event(Event {
+                channel: channel.clone(),
+                epoch: epoch.to_owned(),
+                seq: *seq,
+                body: body.clone(),
+                cursor,
+            }),
+            What::Gap { pattern, reason, next_seq, lost } => Observed::Gap(Gap {
+                channel: pattern.clone(),
+                reason: (*reason).to_owned(),
+                epoch: epoch.to_owned(),
+                next_seq: *next_seq,
+                lost: *lost,
+                position: Some(self.position),
+                cursor,
+            }),
+        }
     }
 }
 
