@@ -167,7 +167,7 @@ impl Original {
         }
         for (memo, placed) in &self.memos {
             let found = answer(store.recall(vec![memo.key.clone()]).await);
-            let found = found.and_then(|mut found| found.remove(0));
+            let Some(found) = found.map(|mut found| found.remove(0)) else { continue };
             assert!(found.is_some() || !is_same || placed.position > vouched, "{memo:?} in silence");
             // Without a value it is damaged, and said to be so.
             if let Some(found) = found.filter(|found| !found.value.is_empty()) {
