@@ -29,6 +29,7 @@ mod stage;
 mod state;
 mod tables;
 mod tally;
+mod toc;
 mod value;
 mod verify;
 mod witness;

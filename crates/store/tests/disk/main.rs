@@ -19,6 +19,7 @@ mod reopen;
 mod repair;
 mod room;
 mod sync;
+mod toc;
 mod told;
 mod verify;
 
