@@ -21,7 +21,7 @@ use fastrand::Rng;
 use sosik_lab::checker::{self, History};
 use sosik_testkit::{
     carriers::{Carrier, LONG_POLL, POLL, Place, SIX, SSE, STREAM, TCP, WEBSOCKET},
-    seed::seeds,
+    seed::share_of_seeds,
     transport_suite::{Ground, block_on},
 };
 use tokio::{
@@ -60,9 +60,7 @@ changes_from! {
 }
 
 fn in_one_process(from: &'static dyn Carrier) {
-    let seeds = seeds(SEEDS);
-    let count = seeds.size_hint().0;
-    for seed in seeds.take(count.div_ceil(SHARE).max(SEEDS as usize)) {
+    for seed in share_of_seeds(SEEDS, SHARE) {
         let number = seed.number();
         block_on(async {
             let ground = Ground::start(from).await;

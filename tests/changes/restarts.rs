@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use sosik_testkit::{
     carriers::{Carrier, LONG_POLL, POLL, Place, SIX, SSE, STREAM, TCP, WEBSOCKET},
-    seed::seeds,
+    seed::share_of_seeds,
     transport_suite::block_on,
 };
 use sosik_tests::{
@@ -29,9 +29,7 @@ changes_from! {
 }
 
 fn over_restarts(from: &'static dyn Carrier) {
-    let seeds = seeds(SEEDS);
-    let count = seeds.size_hint().0;
-    for seed in seeds.take(count.div_ceil(SHARE).max(SEEDS as usize)) {
+    for seed in share_of_seeds(SEEDS, SHARE) {
         block_on(async {
             let scratch = Scratch::new().unwrap();
             let mut rng = seed.rng();

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use sosik_testkit::seed::seeds;
+use sosik_testkit::seed::share_of_seeds;
 use sosik_tests::{
     scratch::Scratch,
     sosik::{Serve, Sosik, note},
@@ -30,9 +30,7 @@ fn kill_9_in_a_burst_stores_each_retry_once() {
 }
 
 fn lives(retries: &[Retries]) {
-    let seeds = seeds(SEEDS);
-    let count = seeds.size_hint().0;
-    for seed in seeds.take(count.div_ceil(SHARE).max(SEEDS as usize)) {
+    for seed in share_of_seeds(SEEDS, SHARE) {
         block_on(life(retries, seed.rng()));
     }
 }

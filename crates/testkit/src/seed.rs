@@ -12,6 +12,13 @@ pub fn seeds(least: u64) -> impl Iterator<Item = Seed> {
     range.map(Seed)
 }
 
+/// One in `share` of [`seeds`], rounded up, but at least `least`: for runs that take a second or more each.
+pub fn share_of_seeds(least: u64, share: usize) -> impl Iterator<Item = Seed> {
+    let seeds = seeds(least);
+    let count = seeds.size_hint().0;
+    seeds.take(count.div_ceil(share).max(least as usize))
+}
+
 /// One seed. If a panic passes through its owner, it prints how to repeat the run.
 #[derive(Debug)]
 pub struct Seed(u64);
