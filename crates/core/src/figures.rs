@@ -36,6 +36,9 @@ pub struct StoreFigures {
     pub scrub_progress: u64,
     /// Whether nothing is written any more until the log is opened anew.
     pub failed: bool,
+    /// The name of the first thread of the store that has ended by a panic: what it did is not done any more until the log
+    /// is opened anew.
+    pub ended: Option<&'static str>,
 }
 
 /// Bounds of [`StoreFigures::commits_by_us`], in microseconds.

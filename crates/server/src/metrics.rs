@@ -84,6 +84,7 @@ const METRICS: &[Metric] = &[
     counter("sosik_store_scrubbed_bytes_total", "Bytes that the scrub has checked.", |s, out| out(&[], s.store(LogId::Disk).scrubbed_bytes)),
     gauge("sosik_store_scrub_millionths", "How far the scrub has come in its present round.", |s, out| out(&[], s.store(LogId::Disk).scrub_progress)),
     gauge("sosik_store_failed", "1 when publishes are refused until the server is started anew.", |s, out| stores(s, out, |f| f.failed.into())),
+    gauge("sosik_store_ended", "1 when a thread of the disk log has ended by a fault; the server's log names it.", |s, out| stores(s, out, |f| f.ended.is_some().into())),
     gauge("sosik_store_renewed", "1 when the disk log began a new epoch as it was opened: it had lost something.", |s, out| out(&[], s.stores.renewed().is_some().into())),
     gauge("sosik_once_held", "Idempotency keys, and pairs of producer and channel, that are remembered.", |s, out| memos(s, out, |held, _| held.count)),
     gauge("sosik_once_window_ms", "How far back all of them are remembered, milliseconds.", |s, out| memos(s, out, |held, now| now.saturating_sub(held.since).min(ONCE_WINDOW_MS))),

@@ -34,6 +34,7 @@ pub(crate) async fn run(measured: Measured) {
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
     failed: bool,
+    ended: Option<&'static str>,
     full: bool,
     nearly_full: bool,
     free_bytes: Option<u64>,
@@ -44,17 +45,31 @@ struct Seen {
 
 impl Seen {
     fn of(measured: &Measured) -> Self {
-        let StoreFigures { failed, free_bytes, appends_full, reopened, damaged, .. } =
+        let StoreFigures { failed, ended, free_bytes, appends_full, reopened, damaged, .. } =
             measured.store(LogId::Disk);
         let log: LogFigures = measured.hub.node.log(LogId::Disk).figures();
         let full = measured.refuses() == Some(Code::StorageFull);
-        Self { failed, full, nearly_full: log.is_nearly_full(), free_bytes, appends_full, reopened, damaged }
+        Self {
+            failed,
+            ended,
+            full,
+            nearly_full: log.is_nearly_full(),
+            free_bytes,
+            appends_full,
+            reopened,
+            damaged,
+        }
     }
 
     /// What has changed since `before`.
     fn news(&self, before: &Self) -> Vec<Said> {
         let free = self.free_bytes.map_or_else(String::new, |free| format!(" ({free} bytes are free)"));
         let faults = [
+            (
+                self.ended.is_some() && before.ended.is_none(),
+                Level::Fault,
+                format!("{} {ENDED}", self.ended.unwrap_or_default()),
+            ),
             (self.failed && !before.failed, Level::Fault, FAILED.to_owned()),
             (
                 // Also when room was made between two looks.
@@ -91,7 +106,9 @@ enum Level {
 /// How often it looks.
 const EACH: Duration = Duration::from_secs(1);
 
-const FAILED: &str = "a write or a sync of the durable log failed: publishes into it are refused with storage_failed, \
+const ENDED: &str = "has ended by a fault of the server: what this thread of the durable log did is not done any more. Keep \
+    what it said on standard error, report it, and start the server anew; what was acknowledged is kept";
+const FAILED: &str = "a write or a sync of the durable log failed, or a thread that it cannot be without: publishes into it are refused with storage_failed, \
     reading goes on. Look at the disk (dmesg, SMART), then start the server anew; what was acknowledged is kept";
 const FULL: &str = "the durable log is full: publishes into it are refused with storage_full, reading goes on. Make room \
     on its disk, keep less (sosik trim, bytes_max of the namespaces), or raise store_bytes_max; it goes on by itself then";
@@ -118,6 +135,9 @@ mod tests {
         let failed = Seen { failed: true, ..well };
         assert_eq!(levels(&well, &failed), [Level::Fault]);
         assert_eq!(levels(&failed, &failed), []);
+        let ended = Seen { ended: Some("sosik-scrub"), ..well };
+        assert!(ended.news(&well)[0].text.starts_with("sosik-scrub has ended"));
+        assert_eq!((levels(&well, &ended), levels(&ended, &ended)), (vec![Level::Fault], vec![]));
         let full = Seen { full: true, appends_full: 3, nearly_full: true, free_bytes: Some(7), ..well };
         assert_eq!(levels(&well, &full), [Level::Fault]);
         assert!(full.news(&well)[0].text.contains("7 bytes are free"));

@@ -29,6 +29,7 @@ mod stage;
 mod state;
 mod tables;
 mod tally;
+mod threads;
 mod toc;
 mod value;
 mod verify;
@@ -42,9 +43,8 @@ use std::{
     path::Path,
     sync::{
         Arc, OnceLock,
-        mpsc::{self, SyncSender, TrySendError},
+        mpsc::{self, Receiver, SyncSender, TrySendError},
     },
-    thread::{self, JoinHandle},
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -79,6 +79,7 @@ use self::{
     space::Space,
     state::State,
     tally::Tally,
+    threads::{Role, Thread},
     value::Identity,
     writer::{Job, Writer},
 };
@@ -266,6 +267,7 @@ impl Store for Disk {
             kept_events,
             free_bytes: shelf.space.free(),
             failed: shelf.failed.get().is_some(),
+            ended: shelf.ended.get().copied(),
             ..shelf.tally.figures()
         }
     }
@@ -286,9 +288,9 @@ struct Handle {
     records: Readers,
     /// Reads of those who catch up; however many wait, they stand in nobody else's way.
     pages: Readers,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Thread>,
     /// What goes on beside, until its sender goes.
-    beside: Vec<(SyncSender<()>, JoinHandle<()>)>,
+    beside: Vec<(SyncSender<()>, Thread)>,
     renewed: Option<Renewed>,
     directory: Directory,
 }
@@ -311,6 +313,7 @@ impl Handle {
             tally: Tally::default(),
             changed,
             failed: OnceLock::new(),
+            ended: OnceLock::new(),
         });
         let (jobs, waiting) = mpsc::sync_channel(WRITES_QUEUED_MAX);
         let ((records, for_records), (pages, for_pages)) = (Readers::new(), Readers::new());
@@ -325,23 +328,20 @@ impl Handle {
             renewed,
             directory,
         };
-        let own = shelf.clone();
-        let name = |what: &str| thread::Builder::new().name(format!("sosik-{what}"));
-        handle.threads.push(name("write").spawn(move || writer.run(&own, &waiting))?);
+        let write = move |shelf: &Shelf| writer.run(shelf, &waiting);
+        handle.threads.push(Thread::spawn(&shelf, Role::Write, write)?);
         let reads = [(for_records, RECORD_READERS), (for_pages, PAGE_READERS)];
         for reads in reads.iter().flat_map(|(reads, count)| repeat_n(reads, *count)) {
-            let (own, reads) = (shelf.clone(), reads.clone());
-            handle.threads.push(name("read").spawn(move || readers::run(&own, &reads))?);
+            let reads = reads.clone();
+            let read = move |shelf: &Shelf| readers::run(shelf, &reads);
+            handle.threads.push(Thread::spawn(&shelf, Role::Read, read)?);
         }
-        let (own, (ends, ended)) = (shelf, mpsc::sync_channel(0));
-        let keeper = name("witness").spawn(move || witness::keep(&own, file, &ended))?;
-        handle.beside.push((ends, keeper));
-        let (own, (ends, ended)) = (handle.shelf.clone(), mpsc::sync_channel(0));
-        let keeper = name("reclaim").spawn(move || reclaim::keep(&own, &ended))?;
-        handle.beside.push((ends, keeper));
-        let (own, (ends, ended)) = (handle.shelf.clone(), mpsc::sync_channel(0));
-        let scrubber = name("scrub").spawn(move || scrub::run(&own, options.scrub_pause, &ended))?;
-        handle.beside.push((ends, scrubber));
+        let witness = |shelf: &Shelf, ended: &Receiver<()>| witness::keep(shelf, file, ended);
+        handle.beside.push(Thread::beside(&shelf, Role::Witness, witness)?);
+        handle.beside.push(Thread::beside(&shelf, Role::Reclaim, reclaim::keep)?);
+        let pause = options.scrub_pause;
+        let scrub = move |shelf: &Shelf, ended: &Receiver<()>| scrub::run(shelf, pause, ended);
+        handle.beside.push(Thread::beside(&shelf, Role::Scrub, scrub)?);
         Ok(handle)
     }
 
@@ -359,13 +359,12 @@ impl Drop for Handle {
         self.records = Readers::new().0;
         self.pages = Readers::new().0;
         for thread in self.threads.drain(..) {
-            // A thread catches the panics of its work; there is nothing to do about another.
-            let _ = thread.join();
+            thread.join();
         }
         // The witness comes last: it vouches for what the writer has written.
         for (ends, thread) in self.beside.drain(..).rev() {
             drop(ends);
-            let _ = thread.join();
+            thread.join();
         }
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Shelf {
     pub(super) changed: watch::Sender<()>,
     /// Why nothing is written any more.
     pub(super) failed: OnceLock<String>,
+    /// The first thread that a panic has ended.
+    pub(super) ended: OnceLock<&'static str>,
 }
 
 /// What may be read at one moment: everything in it was synced, except that events marked as gone may be there or not.
