@@ -126,11 +126,15 @@ fn every_flip_and_cut_of_a_closed_log_is_told() {
     block_on(harm_and_read(Left::Closed, 150));
 }
 
+// Mutant, seen in one of all 95,534 seeds and in none of the few that run always: the tables of contents not held against
+// their checksums -> the process ends (`SOSIK_SEED=69350`).
 #[test]
 fn every_flip_and_cut_of_a_killed_log_is_told() {
     block_on(harm_and_read(Left::Killed, 150));
 }
 
+// Mutants, of all 104,418 seeds as above: the tables of contents not held against their checksums -> the process ends
+// (`SOSIK_SEED=41126`); a memo that cannot be read taken for none -> it is gone in silence (`SOSIK_SEED=46604`).
 #[test]
 fn every_flip_and_cut_of_a_log_in_tables_is_told() {
     block_on(harm_and_read(Left::Flushed, 150));
