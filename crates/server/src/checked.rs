@@ -219,7 +219,8 @@ fn kept(table: &NamespaceTable, namespace: Namespace) -> Result<Namespace, Strin
             "{key} means nothing with kind = \"signal\", which keeps events for 10 s; leave it out"
         )),
         Some(said) if !range.contains(&said) => {
-            Err(format!("{key} = {said}: write a number from {} to {}", range.start(), range.end()))
+            let for_ever = if key == "age_max_s" { ", or 0 for ever" } else { "" };
+            Err(format!("{key} = {said}: write a number from {} to {}{for_ever}", range.start(), range.end()))
         }
         said => Ok(said.unwrap_or(default)),
     };

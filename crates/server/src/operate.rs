@@ -39,7 +39,9 @@ pub enum OperateError {
     #[error("there is no log of Sosik in {0}; name the directory of a server with --data")]
     Missing(PathBuf),
     /// Only a running server can do it, and none has the directory open.
-    #[error("no server runs on {0}; start one with `sosik serve --data {0}`, and try again")]
+    #[error(
+        "no server runs on {0}; name the directory of one that does with --data, or start one with `sosik serve --data {0}`"
+    )]
     NotRunning(PathBuf),
     /// It cannot be done while a server has the directory open.
     #[error("a server runs on {data}: {why}")]
@@ -69,6 +71,10 @@ pub enum OperateError {
 fn lost(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "run this as the user who runs the server",
+        io::ErrorKind::InvalidData => {
+            "use the program of the server's own version; whether it was done is not known"
+        }
+        io::ErrorKind::InvalidFilename => "nothing was done; name it by a shorter path",
         _ => "it is going down, or has too many commands under way; whether it was done is not known",
     }
 }

@@ -6,7 +6,10 @@ use sosik_core::{LogFigures, LogId, figures::StoreFigures};
 use sosik_wire::Code;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::measured::Measured;
+use crate::{
+    control::words::{bytes, counted},
+    measured::Measured,
+};
 
 /// Looks again and again; never ends.
 pub(crate) async fn run(measured: Measured) {
@@ -63,7 +66,7 @@ impl Seen {
 
     /// What has changed since `before`.
     fn news(&self, before: &Self) -> Vec<Said> {
-        let free = self.free_bytes.map_or_else(String::new, |free| format!(" ({free} bytes are free)"));
+        let free = self.free_bytes.map_or_else(String::new, |free| format!(" ({} free)", bytes(free)));
         let faults = [
             (
                 self.ended.is_some() && before.ended.is_none(),
@@ -83,7 +86,7 @@ impl Seen {
             (
                 self.damaged > before.damaged,
                 Level::Fault,
-                format!("{} damaged places {DAMAGED}", self.damaged - before.damaged),
+                format!("damage in {} {DAMAGED}", counted(self.damaged - before.damaged, "place")),
             ),
         ];
         faults.into_iter().filter(|(is, ..)| *is).map(|(_, level, text)| Said { level, text }).collect()
@@ -116,7 +119,7 @@ const STORED_AGAIN: &str = "there is room again: publishes into the durable log 
 const NEARLY_FULL: &str = "the durable log has reached 80 % of its capacity: keep less (sosik trim, bytes_max of the namespaces), or raise store_bytes_max";
 const REOPENED: &str = "the disk was full in the middle of a write; the durable log was opened anew and has lost nothing \
     that was acknowledged";
-const DAMAGED: &str = "were found in the durable log: readers are told gaps there. The disk may be failing: make a backup \
+const DAMAGED: &str = "of the durable log: readers are told gaps there. The disk may be failing: make a backup \
     now, and see what `sosik verify` says";
 
 #[cfg(test)]
@@ -140,13 +143,13 @@ mod tests {
         assert_eq!((levels(&well, &ended), levels(&ended, &ended)), (vec![Level::Fault], vec![]));
         let full = Seen { full: true, appends_full: 3, nearly_full: true, free_bytes: Some(7), ..well };
         assert_eq!(levels(&well, &full), [Level::Fault]);
-        assert!(full.news(&well)[0].text.contains("7 bytes are free"));
+        assert!(full.news(&well)[0].text.contains("(7 B free)"));
         assert_eq!(levels(&full, &Seen { appends_full: 9, ..full }), []);
         assert_eq!(levels(&full, &Seen { full: false, ..full }), [Level::Good]);
         assert_eq!(levels(&well, &Seen { appends_full: 1, ..well }), [Level::Fault]);
         assert_eq!(levels(&well, &Seen { nearly_full: true, ..well }), [Level::Warning]);
         let damaged = Seen { damaged: 5, ..well };
         assert_eq!(levels(&well, &damaged), [Level::Fault]);
-        assert!(Seen { damaged: 7, ..well }.news(&damaged)[0].text.starts_with("2 damaged places"));
+        assert!(Seen { damaged: 7, ..well }.news(&damaged)[0].text.starts_with("damage in 2 places of"));
     }
 }

@@ -74,6 +74,9 @@ async fn a_server_is_asked_through_its_socket_by_its_own_user_alone() {
     server.again().await;
     let status = server.run(&["status"], "").await;
     assert_eq!((status.code, status.out.contains("publishes taken")), (0, true), "{status:?}");
+    server.run(&["publish", "demo:a", "-"], "1\n2\n").await;
+    let status = server.run(&["status"], "").await;
+    assert!(status.out.contains("2 stored since the start; 2 kept, "), "{status:?}");
 }
 
 // Mutant: no umask -> the engine's files have the mode 0644.
@@ -318,7 +321,7 @@ async fn a_backup_of_a_running_server_becomes_a_log_whose_old_readers_are_told()
         (&["restore", "kept"], 4, "in use"),
         (&["restore", "kept", "--data", "."], 4, "empty"),
         (&["restore", "kept/tables", "--data", "other"], 4, "not a backup"),
-        (&["serve", "--data", "kept", "--listen", "127.0.0.1:0"], 4, "sosik restore"),
+        (&["serve", "--data", "kept", "--listen", "127.0.0.1:0", "--tcp-listen", "off"], 4, "sosik restore"),
     ] {
         let ended = server.run(args, "").await;
         assert_eq!((ended.code, ended.err.contains(words)), (code, true), "{args:?}: {ended:?}");
@@ -362,6 +365,8 @@ async fn an_operator_takes_events_away_and_readers_are_told() {
     for (args, code, words) in [
         (&["forget", "demo:a"][..], 3, "forget_after_s"),
         (&["delete", "nowhere:a"], 3, "no namespace nowhere"),
+        (&["delete", "demo:aa"], 3, "no channel demo:aa"),
+        (&["trim", "demo:aa", "--keep", "1"], 3, "no channel demo:aa"),
         (&["delete", "demo a"], 3, "space"),
         (&["trim", "demo:a"], 2, "--keep"),
         (&["trim", "demo:a", "--keep", "1", "--below", "2"], 2, "cannot be used with"),
@@ -369,9 +374,30 @@ async fn an_operator_takes_events_away_and_readers_are_told() {
         let ended = server.run(args, "").await;
         assert_eq!((ended.code, ended.err.contains(words)), (code, true), "{args:?}: {ended:?}");
     }
+    let log = server.log();
+    assert!(log.contains("took 1 event of demo:a") && log.contains("took 2 events of demo:a"), "{log}");
     server.stop().await;
     let ended = server.run(&["delete", "demo:a"], "").await;
     assert_eq!((ended.code, ended.err.contains("sosik serve --data")), (1, true), "{ended:?}");
+}
+
+// Mutant: its next number told as if the name went on -> the first line differs.
+#[tokio::test]
+async fn a_name_that_was_forgotten_begins_anew() {
+    let mut server = Server::start().await;
+    server.stop().await;
+    let config = "[[namespace]]\nname = \"login\"\npublish = \"anyone\"\nforget_after_s = 60\n";
+    fs::write(server.data().with_file_name("sosik.toml"), config).unwrap();
+    server.again().await;
+    server.run(&["publish", "login:7", "1"], "").await;
+    let ended = server.run(&["forget", "login:7"], "").await;
+    assert_eq!(
+        (ended.code, &*ended.out),
+        (0, "login:7: 1 event removed; its name begins anew\n"),
+        "{ended:?}"
+    );
+    let ended = server.run(&["forget", "login:7", "--json"], "").await;
+    assert_eq!((ended.code, ended.err.contains("no channel login:7")), (3, true), "{ended:?}");
 }
 
 async fn curl(args: &[&str]) -> String {

@@ -56,9 +56,7 @@ pub(crate) async fn ask<A: DeserializeOwned>(
         }
     };
     let (status, body) = exchange.await.map_err(lost)?;
-    let unknown = |error: serde_json::Error| {
-        lost(io::Error::other(format!("{error}; is the server of the same version as this program?")))
-    };
+    let unknown = |error: serde_json::Error| lost(io::Error::new(io::ErrorKind::InvalidData, error));
     if status.is_success() {
         return serde_json::from_slice(&body).map(Asked::Answer).map_err(unknown);
     }

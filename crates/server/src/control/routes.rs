@@ -14,7 +14,7 @@ use sosik_store::{Disk, disk::CopyError};
 use sosik_wire::{Code, Problem};
 use tokio::time::timeout;
 
-use super::words::{Backup, Copied, Named, Nothing, Removed, Status, Trim, Verified};
+use super::words::{Backup, Copied, Named, Nothing, Removed, Status, Trim, Verified, counted};
 use crate::{
     measured::Measured,
     reply::{Reply, problem, text},
@@ -88,6 +88,7 @@ fn status(operated: &Operated) -> Status {
         refuses: operated.measured.refuses().map(|code| code.name().to_owned()),
         sockets: operated.measured.sockets.open(),
         events: figures.events,
+        kept_events: figures.kept_events,
         kept_bytes: figures.kept_bytes,
         disk_bytes: figures.disk_bytes,
         free_bytes: figures.free_bytes,
@@ -120,19 +121,38 @@ async fn verify(operated: Arc<Operated>, _: Nothing) -> Result<Verified, Problem
 async fn trim(operated: Arc<Operated>, Trim { channel, cut }: Trim) -> Result<Removed, Problem> {
     let (name, grant, now) = operated.manage(&channel)?;
     let removed = operated.measured.hub.node.trim(&grant, &name, cut.into(), now).await;
-    Ok(Removed::of(channel, removed.map_err(|error| Problem::from(&error))?))
+    let sosik_core::Removed { events, next_seq } = done(&name, removed)?;
+    Ok(Removed { channel, events, next_seq: Some(next_seq) })
 }
 
 async fn delete(operated: Arc<Operated>, Named { channel }: Named) -> Result<Removed, Problem> {
     let (name, grant, now) = operated.manage(&channel)?;
     let removed = operated.measured.hub.node.delete(&grant, &name, now).await;
-    Ok(Removed::of(channel, removed.map_err(|error| Problem::from(&error))?))
+    let sosik_core::Removed { events, next_seq } = done(&name, removed)?;
+    Ok(Removed { channel, events, next_seq: Some(next_seq) })
 }
 
 async fn forget(operated: Arc<Operated>, Named { channel }: Named) -> Result<Removed, Problem> {
     let (name, grant, now) = operated.manage(&channel)?;
     let removed = operated.measured.hub.node.forget(&grant, &name, now).await;
-    Ok(Removed::of(channel, removed.map_err(|error| Problem::from(&error))?))
+    let sosik_core::Removed { events, .. } = done(&name, removed)?;
+    // Its next number is the position of its next event, which nobody knows yet (rule 6).
+    Ok(Removed { channel, events, next_seq: None })
+}
+
+/// What the core has taken away, which is also said in the log. A channel without a record is refused: who deletes by a
+/// name that is mistyped must not believe that it is done.
+fn done(
+    channel: &ChannelName,
+    removed: Result<sosik_core::Removed, Error>,
+) -> Result<sosik_core::Removed, Problem> {
+    let removed = removed.map_err(|error| Problem::from(&error))?;
+    if removed.next_seq == 0 {
+        let detail = format!("there is no channel {channel}; nothing was removed");
+        return Err(Problem::new(Code::NotFound, detail));
+    }
+    tracing::info!("an operator took {} of {channel} away", counted(removed.events, "event"));
+    Ok(removed)
 }
 
 impl Operated {

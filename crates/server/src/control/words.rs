@@ -27,7 +27,9 @@ pub struct Status {
     pub sockets: u64,
     /// Events in the durable log that were stored since the start.
     pub events: u64,
-    /// Bytes of the records that are kept.
+    /// Events that are kept in it.
+    pub kept_events: u64,
+    /// Bytes of their records.
     pub kept_bytes: u64,
     /// Bytes that the files take up.
     pub disk_bytes: u64,
@@ -39,7 +41,7 @@ pub struct Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { version, pid, sockets, events, damaged, .. } = self;
+        let Self { version, pid, sockets, events, kept_events, damaged, .. } = self;
         let draining = if self.draining { ", going down" } else { "" };
         writeln!(f, "server    {version}, process {pid}{draining}")?;
         writeln!(
@@ -48,10 +50,14 @@ impl fmt::Display for Status {
             self.refuses.as_ref().map_or_else(|| "taken".into(), |code| format!("refused: {code}"))
         )?;
         writeln!(f, "sockets   {sockets} open")?;
-        writeln!(f, "events    {events} stored since the start; {} kept", bytes(self.kept_bytes))?;
+        writeln!(
+            f,
+            "events    {events} stored since the start; {kept_events} kept, {}",
+            bytes(self.kept_bytes)
+        )?;
         let free = self.free_bytes.map_or_else(|| "unknown".into(), bytes);
         writeln!(f, "disk      {} used, {free} free", bytes(self.disk_bytes))?;
-        write!(f, "damage    {damaged} places found since the start")
+        write!(f, "damage    {} found since the start", counted(*damaged, "place"))
     }
 }
 
@@ -103,8 +109,10 @@ impl From<&Report> for Verified {
 
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, events, channels, .. } = self;
-        write!(f, "read {rows} rows, {}: {events} events of {channels} channels", bytes(self.bytes))?;
+        let [rows, events, channels] =
+            [(self.rows, "row"), (self.events, "event"), (self.channels, "channel")]
+                .map(|(n, what)| counted(n, what));
+        write!(f, "read {rows}, {}: {events} of {channels}", bytes(self.bytes))?;
         if self.whole {
             return write!(f, "\nnothing is damaged");
         }
@@ -146,7 +154,8 @@ impl fmt::Display for Mended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { found, events_lost, records_rebuilt, old, .. } = self;
         writeln!(f, "{found}")?;
-        writeln!(f, "repaired: {events_lost} events lost, {records_rebuilt} records of channels made anew")?;
+        let (lost, rebuilt) = (counted(*events_lost, "event"), counted(*records_rebuilt, "record"));
+        writeln!(f, "repaired: {lost} lost, {rebuilt} of channels made anew")?;
         writeln!(f, "the log began a new epoch: readers with older cursors are told a gap")?;
         write!(f, "what was there before is kept in {}: delete it when nobody needs it", old.display())
     }
@@ -228,22 +237,25 @@ pub struct Removed {
     pub channel: String,
     /// How many events.
     pub events: u64,
-    /// The number of the first event that is kept, or of the next one if none is.
-    pub next_seq: u64,
-}
-
-impl Removed {
-    pub(crate) fn of(channel: String, removed: sosik_core::Removed) -> Self {
-        Self { channel, events: removed.events, next_seq: removed.next_seq }
-    }
+    /// The number of the first event that is kept, or of the next one if none is; `None` when the channel was forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_seq: Option<u64>,
 }
 
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { channel, events, next_seq } = self;
-        let events = if *events == 1 { "1 event".to_owned() } else { format!("{events} events") };
-        write!(f, "{channel}: {events} removed; it goes on with {next_seq}")
+        write!(f, "{channel}: {} removed; ", counted(*events, "event"))?;
+        match next_seq {
+            Some(next_seq) => write!(f, "it goes on with {next_seq}"),
+            None => f.write_str("its name begins anew"),
+        }
     }
+}
+
+/// So many of something, `1 event`, `2 events`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// A number of bytes as people read it, `1.5 MiB`.
