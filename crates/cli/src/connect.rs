@@ -6,7 +6,7 @@ use sosik_client::{Client, Options};
 
 use crate::failure::Failure;
 
-/// The option that every command but `serve` has.
+/// The option of every command that talks to a server as its clients do.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConnectArgs {
     /// The server's HTTP address

@@ -24,5 +24,5 @@ Examples:
   sosik forget login:4711
   sosik forget login:4711 --data /var/lib/sosik
 
-Asks the running server. Only for namespaces whose channels may be forgotten: the name begins anew, and readers that come
+Asks the running server. Only for namespaces with forget_after_s in sosik.toml: the name begins anew, and readers that come
 back to it are told a gap.";

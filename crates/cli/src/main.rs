@@ -97,8 +97,8 @@ Exit codes:
   1    the network or the server failed, or whether a publish was stored is not known
   2    the command line, the configuration or the data makes no sense; it was not sent
   3    the server refused
-  4    the data directory cannot be used: it is in use, not Sosik's, of another version, not writable, or damaged
-  5    the log is damaged
+  4    the data directory cannot be used: it is in use, not Sosik's, of another version, not writable, or cannot be opened
+  5    sosik verify has found damage
   130  ended by Ctrl-C, but follow";
 
 #[cfg(test)]

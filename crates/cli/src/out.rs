@@ -2,9 +2,10 @@
 
 use std::{
     fmt::{Display, Write},
-    io::{Write as _, stderr},
+    io::{self, Write as _, stderr},
 };
 
+use serde::Serialize;
 use sosik_client::{Data, Down, EventFrame, GapFrame, GapReason};
 use tokio::io::{AsyncWriteExt, Stdout, stdout};
 
@@ -25,13 +26,13 @@ impl Out {
 
     /// An event.
     pub(crate) async fn event(&mut self, event: EventFrame) -> Result<(), Failure> {
-        if self.json { self.frame(Down::Event(event)).await } else { self.line(human(&event)).await }
+        if self.json { self.json(&Down::Event(event)).await } else { self.line(human(&event)).await }
     }
 
     /// A gap: among the frames for programs, on standard error for people.
     pub(crate) async fn gap(&mut self, gap: GapFrame) -> Result<(), Failure> {
         if self.json {
-            return self.frame(Down::Gap(gap)).await;
+            return self.json(&Down::Gap(gap)).await;
         }
         note(human_gap(&gap));
         Ok(())
@@ -39,7 +40,7 @@ impl Out {
 
     /// Any other frame: for programs only.
     pub(crate) async fn other(&mut self, frame: Down) -> Result<(), Failure> {
-        if self.json { self.frame(frame).await } else { Ok(()) }
+        if self.json { self.json(&frame).await } else { Ok(()) }
     }
 
     /// A line as it is.
@@ -49,9 +50,9 @@ impl Out {
         Ok(self.stdout.flush().await?)
     }
 
-    async fn frame(&mut self, frame: Down) -> Result<(), Failure> {
-        let line = serde_json::to_string(&frame).map_err(|error| Failure::Usage(error.to_string()))?;
-        self.line(line).await
+    /// A line of JSON.
+    pub(crate) async fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        self.line(serde_json::to_string(value).map_err(io::Error::from)?).await
     }
 }
 

@@ -22,4 +22,4 @@ Examples:
   sosik status
   sosik status --data /var/lib/sosik --json | jq .free_bytes
 
-Only the user who runs the server can ask. More figures are on its /metrics.";
+Only the user who runs the server can ask. Exit code 1 says that no server runs there. More figures are on its /metrics.";
