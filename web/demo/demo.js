@@ -102,9 +102,12 @@ async function publish(said) {
   const frame = { type: 'publish', channel: CHANNEL, name: 'say', data: { text: said } };
   const answer = await reader.send(frame);
   if (answer.type === 'ok') tally.stored(answer);
-  $('trouble').textContent = answer.type === 'ok' ? '' : text.unsure(answer.message);
+  $('trouble').textContent = answer.type === 'ok' ? '' : text[isRefusal(answer) ? 'refused' : 'unsure'](answer.message);
   draw();
 }
+
+/** Whether the server has said that it is not stored (docs/protocol/once.md); without a code nobody answered. */
+const isRefusal = ({ code }) => code && !['unavailable', 'internal', 'storage_failed'].includes(code);
 
 async function burst() {
   $('burst').disabled = true;

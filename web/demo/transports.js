@@ -33,7 +33,7 @@ class Transport {
     const headers = { 'Content-Type': 'application/x-ndjson' };
     const response = await fetch('/v1/send', { method: 'POST', headers, body: JSON.stringify(frame) });
     const answer = await response.json();
-    return response.ok ? answer : { type: 'error', message: answer.detail };
+    return response.ok ? answer : { type: 'error', code: answer.code, message: answer.detail };
   }
 
   get signal() {
