@@ -6,10 +6,11 @@
 
 mod acks;
 mod ahead;
+mod plan;
 mod queue;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     future::{Future, poll_fn},
     pin::pin,
     sync::{
@@ -25,18 +26,17 @@ use tokio::sync::{MutexGuard, Notify, oneshot};
 use self::{
     acks::Acks,
     ahead::Ahead,
+    plan::Plan,
     queue::{Queue, Waiting},
 };
 use crate::{
-    channel::Channel,
     cursor::{Epoch, LogId, Part, Position},
     error::Error,
     life::Life,
     limits::APPEND_RETRY_MS,
     name::ChannelName,
-    once::{Asked, Judged, Publish, Verdict},
-    record,
-    store::{AppendError, Appended, Batch, Entry, Level, Place},
+    once::{Asked, Publish, Verdict},
+    store::{AppendError, Appended, Level},
 };
 
 /// The acknowledgement of one event.
@@ -61,15 +61,6 @@ impl Published {
     pub fn part(&self) -> Part {
         Part { log: self.log, epoch: self.epoch, position: self.position }
     }
-}
-
-/// What one append is going to do.
-#[derive(Debug)]
-struct Plan {
-    judged: Judged,
-    batch: Batch,
-    /// The batch's first entry of each publish of the group, and the end.
-    firsts: Vec<u32>,
 }
 
 /// The publishing side of a log.
@@ -202,7 +193,7 @@ impl Appender {
                 if is_again {
                     self.read_again(life, group).await?;
                 }
-                &plan.insert(self.plan(life, group).await?).batch
+                &plan.insert(Plan::new(life, group, &self.ahead, &self.ids).await?).batch
             }
         };
         if batch.entries.is_empty() {
@@ -249,90 +240,16 @@ impl Appender {
         group
     }
 
-    /// Decides what of `group` is to be stored, and numbers that behind what is known of its channels.
-    async fn plan(&self, life: &Life, group: &[Waiting]) -> Result<Plan, Error> {
-        // Before the memos are read: what another node stores meanwhile makes the guards fail. Behind it they would hold,
-        // and its memo be overlooked.
-        let mut known = HashMap::new();
-        for waiting in group.iter().filter(|waiting| waiting.asked.is_some()) {
-            for channel in &waiting.channels {
-                known.insert(&channel.name, self.place_behind_known(life, channel)?);
-            }
-        }
-        let asked = group.iter().map(|waiting| (waiting.asked.as_deref(), waiting.now));
-        let judged = Judged::new(life, asked).await?;
-        let (entries, firsts) = self.number(life, group, &judged, known)?;
-        let memos = judged.memos(life, &firsts);
-        let mut ids = self.ids.lock();
-        *ids += 1;
-        Ok(Plan { judged, batch: Batch { id: *ids, entries, memos }, firsts })
-    }
-
-    /// `places` has the place for the next event of channels of which that is decided.
-    fn number<'a>(
-        &self,
-        life: &Life,
-        group: &'a [Waiting],
-        judged: &Judged,
-        mut places: HashMap<&'a ChannelName, Place>,
-    ) -> Result<(Vec<Entry>, Vec<u32>), Error> {
-        let mut firsts = Vec::with_capacity(group.len() + 1);
-        let mut entries: Vec<Entry> = Vec::new();
-        for (index, waiting) in group.iter().enumerate() {
-            firsts.push(entries.len() as u32);
-            if !matches!(judged.verdict(index), Verdict::Store) {
-                continue;
-            }
-            let time = life.time(waiting.now);
-            for (channel, draft) in waiting.channels.iter().zip(&waiting.drafts) {
-                let next = Place::Behind(entries.len() as u32);
-                let place = match places.insert(&channel.name, next) {
-                    Some(place) => place,
-                    None => self.place_behind_known(life, channel)?,
-                };
-                let signal = channel.signal;
-                entries.push(Entry {
-                    channel: channel.name.clone(),
-                    place,
-                    body: record::encode(draft, &waiting.from, time, signal),
-                    kept: !signal,
-                });
-            }
-        }
-        firsts.push(entries.len() as u32);
-        Ok((entries, firsts))
-    }
-
-    fn place_behind_known(&self, life: &Life, channel: &Channel) -> Result<Place, Error> {
-        let space = life.space(channel.name.namespace()).ok_or(Error::Unavailable)?;
-        Ok(match self.ahead.known(channel) {
-            Some(head) => Place::After { seq: head.seq + 1, prev: head.position },
-            None if space.options.forgettable => Place::First { prev: space.forgotten_to() },
-            None => Place::After { seq: 1, prev: Position::START },
-        })
-    }
-
     async fn read_again(&self, life: &Life, group: &[Waiting]) -> Result<(), Attempt> {
         let mut unreadable = BTreeSet::new();
         for channel in group.iter().flat_map(|waiting| &waiting.channels) {
-            match self.read_one_again(life, &channel.name).await {
+            match self.ahead.read(life, &channel.name).await {
                 Ok(()) => {}
                 Err(Error::StorageFailed) => _ = unreadable.insert(channel.name.clone()),
                 Err(error) => return Err(error.into()),
             }
         }
         if unreadable.is_empty() { Ok(()) } else { Err(Attempt::Unreadable(unreadable)) }
-    }
-
-    async fn read_one_again(&self, life: &Life, channel: &ChannelName) -> Result<(), Error> {
-        let head = life.store.channel(channel).await?;
-        let space = life.space(channel.namespace()).ok_or(Error::Unavailable)?;
-        if head.is_none() && space.options.forgettable {
-            let forgotten_to = life.store.namespace(&space.options.name).await?.forgotten_to;
-            space.raise_forgotten_to(forgotten_to);
-        }
-        self.ahead.read(channel, head);
-        Ok(())
     }
 
     fn settle(&self, life: &Life, group: Vec<Waiting>, plan: Option<Plan>, outcome: Result<Appended, Error>) {

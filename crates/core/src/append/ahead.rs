@@ -7,8 +7,10 @@ use parking_lot::Mutex;
 use crate::{
     channel::Channel,
     cursor::Position,
+    error::Error,
+    life::Life,
     name::ChannelName,
-    store::{ChannelHead, Placed},
+    store::{ChannelHead, Place, Placed},
 };
 
 /// Said by the store but not told by `follow` yet: the record changes only by `follow`, numbering must not wait for
@@ -38,8 +40,18 @@ impl Ahead {
         self.0.lock().is_empty()
     }
 
+    /// Where the channel's next event belongs, by what is known.
+    pub(super) fn place(&self, life: &Life, channel: &Channel) -> Result<Place, Error> {
+        let space = life.space(channel.name.namespace()).ok_or(Error::Unavailable)?;
+        Ok(match self.known(channel) {
+            Some(head) => Place::After { seq: head.seq + 1, prev: head.position },
+            None if space.options.forgettable => Place::First { prev: space.forgotten_to() },
+            None => Place::After { seq: 1, prev: Position::START },
+        })
+    }
+
     /// The newest that is known of a channel: told by `follow`, or acknowledged and not told yet.
-    pub(super) fn known(&self, channel: &Channel) -> Option<ChannelHead> {
+    fn known(&self, channel: &Channel) -> Option<ChannelHead> {
         let ahead = self.0.lock().get(&channel.name).copied();
         match (channel.head(), ahead) {
             (Some(told), Some(Some(ahead))) if told.seq > ahead.seq => Some(told),
@@ -47,9 +59,16 @@ impl Ahead {
         }
     }
 
-    /// The store was asked for a channel's record.
-    pub(super) fn read(&self, channel: &ChannelName, head: Option<ChannelHead>) {
+    /// Asks the store what a channel is by now.
+    pub(super) async fn read(&self, life: &Life, channel: &ChannelName) -> Result<(), Error> {
+        let head = life.store.channel(channel).await?;
+        let space = life.space(channel.namespace()).ok_or(Error::Unavailable)?;
+        if head.is_none() && space.options.forgettable {
+            let forgotten_to = life.store.namespace(&space.options.name).await?.forgotten_to;
+            space.raise_forgotten_to(forgotten_to);
+        }
         self.0.lock().insert(channel.clone(), head);
+        Ok(())
     }
 
     /// The store has acknowledged an event of each of `channels`.

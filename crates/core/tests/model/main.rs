@@ -22,8 +22,8 @@ use self::world::{Profile, World};
 // fetch.rs: what is gone below the first event of a page left out.
 // reader.rs: a join that is done forgotten when it could not be written; no floor for who joins above the place.
 // start.rs: no floors of the channels under a prefix. member.rs: the mark of forgotten channels not read from the store.
-// append.rs: a channel without a record remembered as unknown after a conflict -> the log hangs; entries linked to the
-//   first of the batch.
+// append/ahead.rs: a channel without a record remembered as unknown after a conflict -> the log hangs. append/plan.rs:
+//   entries linked to the first of the batch.
 #[tokio::test]
 async fn what_a_reader_is_told_is_what_happened() {
     for seed in seeds(1_500) {
