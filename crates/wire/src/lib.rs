@@ -18,6 +18,7 @@ pub mod problem;
 pub mod request;
 pub mod transport;
 pub mod up;
+pub mod websocket;
 
 pub use answer::{Answer, Hints};
 pub use code::Code;
@@ -25,7 +26,7 @@ pub use decode::DecodeError;
 pub use down::{
     Advice, CaughtUp, Down, Durability, ErrorFrame, GapFrame, Limits, OkFrame, TokenExpiring, Welcome,
 };
-pub use encoding::{Encoding, SSE_RETRY, STREAM_HEARTBEAT, binary, websocket};
+pub use encoding::{Encoding, SSE_RETRY, STREAM_HEARTBEAT, binary};
 pub use event::EventFrame;
 pub use goodbye::{Goodbye, GoodbyeFrame};
 pub use payload::{PayloadError, normalise};
