@@ -2,8 +2,7 @@
 //! takes, and whether live delivery feels it.
 
 use std::{
-    env, fs, io,
-    path::PathBuf,
+    env, io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -19,26 +18,20 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::server::{Failed, Server};
-
-/// Events that the reader is behind; `SOSIK_BENCH_BEHIND` overrides it.
-const BEHIND: u64 = 1_000_000;
-/// Data of one event, bytes.
-const DATA_BYTES: usize = 200;
-/// Between two live events.
-const PAUSE: Duration = Duration::from_millis(5);
-/// Live events of which the latency is taken while nobody catches up.
-const QUIET_EVENTS: usize = 400;
+use crate::{
+    server::{Failed, Scratch, Server},
+    times::quantile,
+};
 
 /// Fills a log, starts again, measures, and prints one line for each figure.
 pub(crate) async fn run() -> Result<Value, Failed> {
     let behind = env::var("SOSIK_BENCH_BEHIND").ok().and_then(|text| text.parse().ok()).unwrap_or(BEHIND);
-    let directory = Directory::new()?;
-    let server = Server::on_disk(&directory.0, CONFIG).await?;
+    let scratch = Scratch::new()?;
+    let server = Server::on_disk(scratch.path(), CONFIG).await?;
     fill(&server, behind).await?;
     server.stop().await;
 
-    let server = Server::on_disk(&directory.0, CONFIG).await?;
+    let server = Server::on_disk(scratch.path(), CONFIG).await?;
     let live = Live::open(&server).await?;
     let quiet = live.latencies(&server, |count| count >= QUIET_EVENTS).await?;
     let before = server.anonymous_bytes()?;
@@ -100,7 +93,7 @@ impl Live {
         Ok(Self { reader: tokio::sync::Mutex::new(socket) })
     }
 
-    /// Milliseconds from before each publish until its event is here, one at a time until `done`.
+    /// Milliseconds from before each publish until its event is here, one at a time until `done`; the shortest first.
     async fn latencies(&self, server: &Server, done: impl Fn(usize) -> bool) -> Result<Vec<f64>, Failed> {
         let mut reader = self.reader.lock().await;
         let mut publisher = server.asker().await?;
@@ -122,6 +115,7 @@ impl Live {
             all.push(began.elapsed().as_secs_f64() * 1e3);
             sleep(PAUSE).await;
         }
+        all.sort_by(f64::total_cmp);
         Ok(all)
     }
 }
@@ -156,28 +150,13 @@ fn count_lines(held: &mut Vec<u8>) -> u64 {
     count
 }
 
-fn quantile(all: &[f64], part: f64) -> f64 {
-    let mut sorted = all.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(((sorted.len().max(1) - 1) as f64 * part) as usize).copied().unwrap_or(0.0)
-}
-
-/// A directory that goes with its owner.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new() -> io::Result<Self> {
-        let path = env::temp_dir().join(format!("sosik-bench-{}", std::process::id()));
-        fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
+/// Events that the reader is behind; `SOSIK_BENCH_BEHIND` overrides it.
+const BEHIND: u64 = 1_000_000;
+/// Data of one event, bytes.
+const DATA_BYTES: usize = 200;
+/// Between two live events.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Live events of which the latency is taken while nobody catches up.
+const QUIET_EVENTS: usize = 400;
 const EVENTS_PER_PUBLISH: usize = 1_000;
 const CONFIG: &str = "[[namespace]]\nname = \"talk\"\nread = \"anyone\"\npublish = \"anyone\"\nlog = \"disk\"\nevents_max = 1000000\nbytes_max = 1073741824\n";

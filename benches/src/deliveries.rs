@@ -11,15 +11,6 @@ use crate::{
     server::{Failed, Server},
 };
 
-/// Readers of one channel; `SOSIK_BENCH_READERS` overrides it.
-const READERS: usize = 1_000;
-/// Events published to them, one at a time at a fixed rate.
-const EVENTS: u64 = 200;
-/// Between two publishes: 100 events a second, 100,000 deliveries a second with 1,000 readers.
-const PAUSE: Duration = Duration::from_millis(10);
-/// Data of one event, bytes.
-const DATA_BYTES: usize = 200;
-
 /// Prints a line per transport; answers them all.
 pub(crate) async fn run() -> Result<Value, Failed> {
     let readers =
@@ -91,3 +82,12 @@ async fn measure(carrier: Carrier, readers: usize) -> Result<Value, Failed> {
         "others_cpu_percent": others * 100.0,
     }))
 }
+
+/// Readers of one channel; `SOSIK_BENCH_READERS` overrides it.
+const READERS: usize = 1_000;
+/// Events published to them, one at a time at a fixed rate.
+const EVENTS: u64 = 200;
+/// Between two publishes: 100 events a second, 100,000 deliveries a second with 1,000 readers.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Data of one event, bytes.
+const DATA_BYTES: usize = 200;

@@ -12,6 +12,7 @@ use tokio::{
 use crate::{
     machine::{Cpu, others_share, sync_us},
     server::{Asker, DEMO, Failed, Scratch, Server, event, request_of},
+    times::quantile,
 };
 
 /// Prints a line per number under way, for the disk and then for memory; answers them all.
@@ -61,8 +62,7 @@ async fn measure(log: &str, under_way: usize) -> Result<Value, Failed> {
     }
     server.stop().await;
     times.sort_unstable();
-    let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied().unwrap_or_default();
-    let (count, p50, p99) = (times.len(), at(0.5), at(0.99));
+    let (count, p50, p99) = (times.len(), quantile(&times, 0.5), quantile(&times, 0.99));
     let (rate, each) = (count as f64 / took.as_secs_f64(), spent.as_secs_f64() * 1e6 / count.max(1) as f64);
     println!(
         "{log:<8} {under_way:>10} {rate:>10.0} {each:>16.1} {p50:>9} {p99:>9} {:>12} {:>10.1}%",

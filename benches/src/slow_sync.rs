@@ -10,7 +10,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::server::{Asker, DEMO, Failed, Scratch, Server, event, request_of};
+use crate::{
+    server::{Asker, DEMO, Failed, Scratch, Server, event, request_of},
+    times::quantile,
+};
 
 /// Prints a line for the disk as it is and one for a slow one; answers both. Needs `strace`, and the right to attach it.
 pub(crate) async fn run() -> Result<Value, Failed> {
@@ -66,10 +69,8 @@ async fn measure(server: &Server, sync: &str) -> Result<Value, Failed> {
     sleep(MEASURED).await;
     stop.send_replace(true);
     let (reads, publishes) = (gathered(reading).await?, gathered(publishing).await?);
-    let at = |times: &[u32], share: f64| {
-        times.get((times.len() as f64 * share) as usize).copied().unwrap_or_default()
-    };
-    let figures = [at(&reads, 0.5), at(&reads, 0.99), at(&publishes, 0.5), at(&publishes, 0.99)];
+    let figures = [(&reads, 0.5), (&reads, 0.99), (&publishes, 0.5), (&publishes, 0.99)]
+        .map(|(times, share)| quantile(times, share));
     println!("{sync:<10} {:>12} {:>12} {:>14} {:>14}", figures[0], figures[1], figures[2], figures[3]);
     Ok(json!({
         "sync": sync,
