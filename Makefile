@@ -62,9 +62,9 @@ proof: tools ## the seeded tests with many seeds (PROOF_SEEDS=5000), bounded by 
 	@cargo nextest --version >/dev/null 2>&1 || { echo 'make proof needs cargo-nextest: cargo install cargo-nextest --locked'; exit 1; }
 	SOSIK_SEEDS=$(PROOF_SEEDS) cargo nextest run $(LOCKED) --workspace --profile proof
 
-bench: ## measure a release build: deliveries log publishes catch_up slow_sync (PARTS=publishes; SOSIK_BENCH_READERS=1000)
+bench: ## measure a release build, about 3 min (MODE=full: medians of 3; PARTS="deliveries idle …"); writes target/bench/
 	cargo build $(LOCKED) --release -p sosik-cli -p sosik-bench
-	target/release/sosik-bench $(PARTS)
+	target/release/sosik-bench $(if $(filter full,$(MODE)),--full) $(PARTS)
 
 tools: ## install what the foreign clients of the tests need, or say what is missing
 	@tests/foreign/prepare.sh

@@ -1,45 +1,60 @@
-//! Figures of a release build over real sockets. One server process, this process as the load; both share the machine, so
-//! ratios mean more than absolutes.
+//! Figures of a release build over real sockets, each beside the floor or the baseline of the same run and its goal. One process
+//! is measured, this one is the load; both share the machine with whatever else runs, so ratios mean more than absolutes.
 //!
-//! Without arguments everything is measured; arguments name the parts: `sosik-bench publishes`.
+//! Without arguments everything is measured; arguments name the parts: `sosik-bench publishes`. `--full` takes longer and gives
+//! medians of three.
 
-mod catch_up;
-mod deliveries;
-mod log;
+mod floor;
+mod load;
 mod machine;
-mod publishes;
-mod readers;
-mod server;
-mod slow_sync;
-mod times;
+mod measure;
+mod parts;
+mod process;
+mod report;
 
-use serde_json::{Map, json};
+use std::error::Error;
 
-use crate::server::Failed;
+use crate::parts::{PARTS, Setting};
 
-#[tokio::main]
-async fn main() -> Result<(), Failed> {
-    let asked: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(unknown) = asked.iter().find(|part| !PARTS.contains(&part.as_str())) {
-        return Err(format!("there is no part {unknown}; there are {}", PARTS.join(", ")).into());
+fn main() -> Result<(), Failed> {
+    let mut asked: Vec<String> = std::env::args().skip(1).collect();
+    if asked == [FLOOR] {
+        return floor::main();
     }
-    let mut figures = Map::new();
-    figures.insert("machine".into(), json!(machine::describe()));
-    for part in PARTS.iter().filter(|part| asked.is_empty() || asked.iter().any(|asked| asked == *part)) {
-        println!("== {part}");
-        let measured = match *part {
-            "deliveries" => deliveries::run().await?,
-            "log" => log::run().await?,
-            "publishes" => publishes::run().await?,
-            "catch_up" => catch_up::run().await?,
-            "slow_sync" => slow_sync::run().await?,
-            part => unreachable!("{part} is among the parts and has no arm"),
-        };
-        figures.insert((*part).into(), measured);
+    let full = asked.iter().any(|word| word == FULL);
+    asked.retain(|word| word != FULL);
+    if let Some(unknown) = asked.iter().find(|asked| !PARTS.iter().any(|(name, _)| name == asked)) {
+        let names: Vec<_> = PARTS.iter().map(|(name, _)| *name).collect();
+        return Err(format!("there is no part {unknown}; there are {}", names.join(", ")).into());
     }
-    println!("{}", json!(figures));
-    Ok(())
+    let setting = Setting::new(full);
+    let chosen = PARTS.iter().filter(|(name, _)| asked.is_empty() || asked.iter().any(|asked| asked == name));
+    let mut failed = Vec::new();
+    let mut run = report::Run::begin(&setting);
+    for (name, part) in chosen {
+        println!("\n== {name}");
+        let began = load::clock::now();
+        match parts::repeated(&setting, *part) {
+            Ok(lines) => {
+                report::print(&lines);
+                run.add(lines);
+            }
+            // The other parts are worth having; the run ends with an error all the same.
+            Err(error) => {
+                println!("failed: {error}");
+                failed.push(format!("{name}: {error}"));
+            }
+        }
+        println!("{:.0} s", began.elapsed().as_secs_f64());
+    }
+    run.write(&failed)?;
+    failed.extend(run.not_whole());
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ").into()) }
 }
 
-/// What can be measured, in this order.
-const PARTS: &[&str] = &["deliveries", "log", "publishes", "catch_up", "slow_sync"];
+/// What anything here may end with.
+pub(crate) type Failed = Box<dyn Error + Send + Sync>;
+
+/// The word that makes this program the floor; not for people.
+pub(crate) const FLOOR: &str = "floor";
+const FULL: &str = "--full";

@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
 use sosik_core::{
     ChannelName, Draft, Epoch, Grant, Herald, LogId, Namespace, Node, NodeOptions, Pattern, Store, Verb,
     Verbs, WatchId, cursor::Position, store::PageLimit,
@@ -22,27 +21,29 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use super::Setting;
 use crate::{
+    Failed,
     machine::{Cpu, sync_us, written_bytes},
-    server::{Failed, Scratch},
+    process::Scratch,
+    report::{Goal, Line},
 };
 
-/// Prints a line per number under way, then one of the start; answers them all.
-pub(crate) async fn run() -> Result<Value, Failed> {
-    println!("data of {DATA_BYTES} bytes to {CHANNELS} channels, {} s each, synced", MEASURED.as_secs());
-    println!(
-        "{:>10} {:>10} {:>9} {:>12} {:>14} {:>14} {:>12}",
-        "under way", "per s", "µs each", "per commit", "written/data", "bytes/event", "own sync µs"
-    );
-    let mut rows = Vec::new();
-    for under_way in UNDER_WAY {
-        rows.push(measure(under_way).await?);
-    }
-    Ok(json!({"data_bytes": DATA_BYTES, "channels": CHANNELS, "rows": rows, "start": start().await?}))
+/// Two lines for each number under way, then those of the start.
+pub(crate) fn run(setting: &Setting) -> Result<Vec<Line>, Failed> {
+    // Nothing of the load runs here: this process is the server, so the runtime is the measured one's.
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let mut lines = Vec::new();
+        for under_way in UNDER_WAY {
+            lines.extend(measure(setting, under_way).await?);
+        }
+        lines.extend(start(setting).await?);
+        Ok(lines)
+    })
 }
 
 /// One number under way, on a fresh log.
-async fn measure(under_way: usize) -> Result<Value, Failed> {
+async fn measure(setting: &Setting, under_way: usize) -> Result<[Line; 2], Failed> {
     let scratch = Scratch::new()?;
     let own_sync = sync_us(scratch.path())?;
     let running = Running::open(&scratch.path().join("log")).await?;
@@ -52,11 +53,11 @@ async fn measure(under_way: usize) -> Result<Value, Failed> {
         load.spawn(running.publisher(number, 1, done.clone(), stop.clone()));
     }
     sleep(WARM).await;
-    let (cpu, written) = (Cpu::of_process(std::process::id())?, written_bytes()?);
+    let (cpu, written) = (Cpu::of_load()?, written_bytes()?);
     let (before, began, figures) = (done.load(Ordering::Relaxed), Instant::now(), running.store.figures());
-    sleep(MEASURED).await;
+    sleep(setting.lasting()).await;
     let (count, took) = (done.load(Ordering::Relaxed) - before, began.elapsed());
-    let each = Cpu::of_process(std::process::id())?.since(&cpu).as_secs_f64() * 1e6 / count.max(1) as f64;
+    let each = Cpu::of_load()?.since(&cpu).as_secs_f64() * 1e6 / count.max(1) as f64;
     let amplification = (written_bytes()? - written) as f64 / (count.max(1) as f64 * DATA_BYTES as f64);
     let commits = running.store.figures().commits - figures.commits;
     stop.store(true, Ordering::Relaxed);
@@ -64,23 +65,18 @@ async fn measure(under_way: usize) -> Result<Value, Failed> {
     let all = done.load(Ordering::Relaxed);
     running.close().await;
     let bytes = used_by(&scratch.path().join("log"))? as f64 / all.max(1) as f64;
-    let (rate, group) = (count as f64 / took.as_secs_f64(), count as f64 / commits.max(1) as f64);
-    println!(
-        "{under_way:>10} {rate:>10.0} {each:>9.1} {group:>12.1} {amplification:>14.2} {bytes:>14.0} {own_sync:>12.0}"
-    );
-    Ok(json!({
-        "under_way": under_way,
-        "per_s": rate,
-        "us_each": each,
-        "events_per_commit": group,
-        "written_per_data": amplification,
-        "disk_bytes_per_event": bytes,
-        "own_sync_us": own_sync,
-    }))
+    let id = |what: &str| format!("log.{under_way}.{what}");
+    let rate = Line::new(id("rate"), "/s", count as f64 / took.as_secs_f64()).more([
+        ("events_per_commit", count as f64 / commits.max(1) as f64),
+        ("written_per_data", amplification),
+        ("disk_bytes_per_event", bytes),
+        ("own_sync_us", own_sync),
+    ]);
+    Ok([rate, Line::new(id("cpu"), "µs", each)])
 }
 
 /// A start with many events, until the first page is read.
-async fn start() -> Result<Value, Failed> {
+async fn start(setting: &Setting) -> Result<[Line; 2], Failed> {
     let scratch = Scratch::new()?;
     let path = scratch.path().join("log");
     let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -89,32 +85,33 @@ async fn start() -> Result<Value, Failed> {
     for number in 0..64 {
         load.spawn(running.publisher(number, 100, done.clone(), stop.clone()));
     }
-    while done.load(Ordering::Relaxed) < STORED {
+    let stored = setting.either(STORED_SHORT, STORED);
+    let began = Instant::now();
+    while done.load(Ordering::Relaxed) < stored {
+        if began.elapsed() > PATIENCE {
+            return Err("the log takes too long to fill".into());
+        }
         sleep(Duration::from_millis(10)).await;
     }
     stop.store(true, Ordering::Relaxed);
     while load.join_next().await.is_some() {}
     running.close().await;
-    let (began, cpu) = (Instant::now(), Cpu::of_process(std::process::id())?);
+    let (began, cpu) = (Instant::now(), Cpu::of_load()?);
     let store = Disk::open(&path, DiskOptions::new(Epoch::new(3)))?;
-    let (opened, spent) = (began.elapsed(), Cpu::of_process(std::process::id())?.since(&cpu));
+    let (opened, spent) = (began.elapsed(), Cpu::of_load()?.since(&cpu));
     let limit = PageLimit { events: 100, bytes: 1 << 20 };
     let page = store.page(&channel(1), Position::START, Position::END, limit).await?;
     let read = began.elapsed();
-    println!(
-        "start with {} events: open after {} ms ({} ms CPU), first page of {} events after {} ms",
-        done.load(Ordering::Relaxed),
-        opened.as_millis(),
-        spent.as_millis(),
-        page.events.len(),
-        read.as_millis()
-    );
-    Ok(json!({
-        "events": done.load(Ordering::Relaxed),
-        "open_ms": opened.as_secs_f64() * 1e3,
-        "open_cpu_ms": spent.as_secs_f64() * 1e3,
-        "first_page_ms": read.as_secs_f64() * 1e3,
-    }))
+    if page.events.len() < limit.events {
+        return Err(format!("the first page has {} events", page.events.len()).into());
+    }
+    let events = ("events", done.load(Ordering::Relaxed) as f64);
+    let cpu = ("cpu_ms", spent.as_secs_f64() * 1e3);
+    let first = Line::new("log.start.first_page", "ms", read.as_secs_f64() * 1e3).more([events]);
+    Ok([
+        Line::new("log.start.open", "ms", opened.as_secs_f64() * 1e3).more([events, cpu]),
+        first.goal(Goal::AtMost(START_MS)),
+    ])
 }
 
 /// A node over a log on disk.
@@ -199,6 +196,9 @@ const CHANNELS: usize = 10_000;
 const DATA_BYTES: usize = 200;
 /// Events stored before the start that is measured.
 const STORED: u64 = 1_000_000;
-const WARM: Duration = Duration::from_secs(1);
-const MEASURED: Duration = Duration::from_secs(3);
+const STORED_SHORT: u64 = 200_000;
+const START_MS: f64 = 1_000.0;
+const WARM: Duration = Duration::from_millis(500);
+/// Until the log that is to be opened is filled.
+const PATIENCE: Duration = Duration::from_secs(120);
 const NOW: u64 = 1_760_000_000_000;
