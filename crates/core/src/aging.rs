@@ -9,10 +9,11 @@ use crate::{
     limits::AGE_MAX_MS,
     log::Log,
     name::ChannelName,
+    oldest::oldest,
     record,
     retention::{AT_ONCE, STEP, all},
     steady::Moment,
-    store::{PageLimit, Scope, StoreError, Stored},
+    store::{PageLimit, StoreError, Stored},
 };
 
 /// The walks of one life, one for each age that some namespace has: time never falls within a log, so each walk goes up
@@ -63,9 +64,11 @@ impl Aging {
     }
 
     /// One second's share. At most 1 % of a channel goes each second, or one event in as long as that stands for.
-    pub(crate) async fn pass(&mut self, log: &Log, life: &Life, moment: Moment) -> Result<(), Error> {
+    /// What the store does not answer now is asked again by the next pass.
+    pub(crate) async fn pass(&mut self, log: &Log, life: &Life, moment: Moment) {
         for walk in &mut self.walks {
-            walk.go_on(life, moment, &mut self.due).await?;
+            // What is due already waits for no walk.
+            let _ = walk.go_on(life, moment, &mut self.due).await;
         }
         let ready = self.due.iter().filter(|(_, due)| due.not_before_ms <= moment.steady_ms);
         let ready: Vec<_> =
@@ -88,7 +91,6 @@ impl Aging {
                 }
             }
         }
-        Ok(())
     }
 }
 
@@ -103,7 +105,8 @@ impl Walk {
             if self.next > moment.believed_ms || due.len() >= DUE_MAX {
                 return Ok(());
             }
-            let page = life.store.range(Scope::All, self.place, life.head(), STEP).await?;
+            let (from, page) = oldest(life, self.place).await?;
+            self.place = from;
             for event in &page.events {
                 self.time = time_of(life, event).unwrap_or(self.time);
                 if self.time.saturating_add(self.age_ms) > moment.believed_ms {

@@ -24,6 +24,7 @@ mod member;
 pub mod name;
 mod newest;
 mod node;
+mod oldest;
 pub mod once;
 mod operations;
 mod page;

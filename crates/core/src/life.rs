@@ -118,6 +118,11 @@ impl Life {
         self.last_time.fetch_max(now, Ordering::AcqRel).max(now)
     }
 
+    /// One more place that cannot be read, and that nobody is kept from going on behind.
+    pub(crate) fn passed_over(&self) {
+        self.unreadable.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Records that could not be read so far.
     pub(crate) fn unreadable(&self) -> u64 {
         self.unreadable.load(Ordering::Relaxed)

@@ -63,7 +63,7 @@ pub struct LogFigures {
     pub trims: u64,
     /// Times the log began a new life while running.
     pub new_epochs: u64,
-    /// Stored records that could not be read.
+    /// Stored records that could not be read, and places in the order of all events that retention went on behind.
     pub unreadable: u64,
     /// Publishes that wait for their append.
     pub waiting: usize,

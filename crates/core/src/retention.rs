@@ -27,9 +27,10 @@ use crate::{
     life::Life,
     log::Log,
     name::ChannelName,
+    oldest::oldest,
     space::Namespace,
     steady::{Moment, Steady},
-    store::{ChannelHead, PageLimit, Scope, Store, Stored},
+    store::{ChannelHead, PageLimit, Store, Stored},
 };
 
 /// What waits to be taken away from one log.
@@ -171,7 +172,7 @@ impl Log {
     /// What the store does not answer now is asked again when the next second is over.
     async fn each_second(&self, life: &Life, moment: Moment, aging: &mut Aging, idle: &mut Idle) {
         if moment.steady_ms >= QUIET_AT_START_MS {
-            let _ = aging.pass(self, life, moment).await;
+            aging.pass(self, life, moment).await;
         }
         let _ = idle.pass(self, life, moment).await;
         self.retention.look_again();
@@ -255,7 +256,8 @@ impl Log {
             self.retention.used.load(Ordering::Relaxed).checked_sub(self.retention.capacity.low())
             && excess > 0
         {
-            let Ok(page) = life.store.range(Scope::All, *emptied, life.head(), STEP).await else { return };
+            let Ok((from, page)) = oldest(life, *emptied).await else { return };
+            *emptied = from;
             let mut freed = 0;
             let mut last_of: HashMap<&ChannelName, (Position, u64)> = HashMap::new();
             let mut to = page.complete_to;

@@ -67,7 +67,7 @@ const METRICS: &[Metric] = &[
     gauge("sosik_log_waiting_publishes", "Publishes that wait for their append.", |s, out| logs(s, out, |l| l.waiting as u64)),
     counter("sosik_log_trims_total", "Times a channel was trimmed.", |s, out| logs(s, out, |l| l.trims)),
     counter("sosik_log_epochs_total", "New lives that a log began while running.", |s, out| logs(s, out, |l| l.new_epochs)),
-    counter("sosik_log_unreadable_records_total", "Stored records that could not be read.", |s, out| logs(s, out, |l| l.unreadable)),
+    counter("sosik_log_unreadable_records_total", "Stored records that could not be read, and places in the order of all events that retention went on behind.", |s, out| logs(s, out, |l| l.unreadable)),
     gauge("sosik_log_kept_bytes", "Bytes that the kept events count against the log's capacity.", |s, out| logs(s, out, |l| l.kept_bytes)),
     gauge("sosik_log_kept_bytes_max", "The log's capacity, bytes.", |s, out| logs(s, out, |l| l.kept_bytes_max)),
     gauge("sosik_log_nearly_full", "1 from 80 % of the log's capacity on.", |s, out| logs(s, out, |l| l.is_nearly_full().into())),

@@ -41,6 +41,8 @@ pub struct Recorded {
     pub trimming: Arc<tokio::sync::Mutex<()>>,
     /// Events of which every page says that they cannot be read.
     pub damaged: Arc<Mutex<BTreeSet<Position>>>,
+    /// The first and the last place of the order that no range can read.
+    pub lost: Arc<Mutex<Option<(Position, Position)>>>,
     /// Pages, both ways, and ranges that were asked for.
     pub reads: Arc<AtomicUsize>,
     /// Records that are being read, and the most that ever were.
@@ -60,7 +62,7 @@ impl Recorded {
     /// `dawdle` is a chance in 256 to wait once, before and after each call.
     pub fn new(inner: Arc<dyn Store>, truth: Arc<Mutex<Truth>>, rng: Rng, dawdle: u8) -> Self {
         let (batches, told, trimming, edit) = Default::default();
-        let (damaged, reads, records, reading, refusing) = Default::default();
+        let (damaged, reads, records, reading, refusing, lost) = Default::default();
         let rng = Arc::new(Mutex::new(rng));
         Self {
             inner,
@@ -71,6 +73,7 @@ impl Recorded {
             refusing,
             trimming,
             damaged,
+            lost,
             reads,
             records,
             reading,
@@ -203,7 +206,15 @@ impl Store for Recorded {
         up_to: Position,
         limit: PageLimit,
     ) -> Answer<'_, Result<Page, StoreError>> {
-        Box::pin(async move { self.read(self.inner.range(scope, after, up_to, limit)).await })
+        let lost = self.lost.lock().unwrap().filter(|(first, last)| *last > after && *first <= up_to);
+        let below = lost.map_or(up_to, |(first, _)| Position::new(first.number() - 1));
+        Box::pin(async move {
+            if below <= after && lost.is_some() {
+                self.reads.fetch_add(1, Ordering::Relaxed);
+                return Err(StoreError::Failed("the order cannot be read".into()));
+            }
+            self.read(self.inner.range(scope, after, below, limit)).await
+        })
     }
 
     fn trim(&self, channel: &ChannelName, to: Position) -> Answer<'_, Result<(), StoreError>> {

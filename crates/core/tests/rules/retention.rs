@@ -237,6 +237,66 @@ async fn a_channel_that_cannot_be_trimmed_keeps_no_other_from_making_room() {
     assert_eq!(rig.kept("room:bad").await, (1, 60));
 }
 
+/// Fifty events of which the order of those from 11 to 30 cannot be read: those of `room:lost` are all among them, and that
+/// of `room:next` comes next.
+async fn unreadable(rig: &Rig) {
+    for at in 1..=50 {
+        let name = match at {
+            12 | 14 => "room:lost",
+            31 => "room:next",
+            at if at % 2 == 1 => "room:a",
+            _ => "room:b",
+        };
+        rig.publish_one(name, 1_000).await.unwrap();
+    }
+    *rig.stores[1].lost.lock().unwrap() = Some((Position::new(11), Position::new(30)));
+}
+
+// Mutants, each planted and seen to fail: not gone on behind it; gone on at the first place that is found to be readable;
+// not counted.
+#[tokio::test]
+async fn an_order_that_cannot_be_read_keeps_nothing_behind_it_from_aging() {
+    let mut rig = Rig::with(|space| space.age_max_ms = Some(600_000)).await;
+    unreadable(&rig).await;
+    rig.publish(&["room:c"]).await;
+    rig.restart().await;
+    rig.pass(900_000).await;
+    for (name, events) in [("room:a", 0), ("room:b", 0), ("room:c", 0), ("room:next", 0), ("room:lost", 2)] {
+        assert_eq!(rig.kept(name).await.1, events, "{name}");
+    }
+    assert_eq!(rig.running.node.log(LogId::Memory).figures().unreadable, 1);
+}
+
+// Mutant, planted and seen to fail: the whole log passed over.
+#[tokio::test]
+async fn an_order_that_cannot_be_read_to_its_end_is_asked_again_and_not_without_end() {
+    let mut rig = Rig::with(|space| space.age_max_ms = Some(600_000)).await;
+    unreadable(&rig).await;
+    *rig.stores[1].lost.lock().unwrap() = Some((Position::new(1), Position::new(50)));
+    rig.restart().await;
+    rig.pass(700_000).await;
+    rig.stores[1].reads.store(0, Ordering::Relaxed);
+    rig.pass(100_000).await;
+    let reads = rig.stores[1].reads.load(Ordering::Relaxed);
+    assert!(reads < 100 * 2 * 20, "{reads} in a hundred seconds");
+    assert_eq!(rig.kept("room:b").await.1, 23);
+    *rig.stores[1].lost.lock().unwrap() = None;
+    rig.pass(400_000).await;
+    assert_eq!(rig.kept("room:b").await.1, 0, "nothing was passed over");
+}
+
+// Mutant, planted and seen to fail: room made of what lies before it alone.
+#[tokio::test]
+async fn an_order_that_cannot_be_read_keeps_nothing_behind_it_from_making_room() {
+    let rig = Rig::with_capacity(Capacity { bytes_max: 100_000, full: Full::Trim }).await;
+    unreadable(&rig).await;
+    for _ in 0..150 {
+        rig.publish_one("room:new", 1_000).await.unwrap();
+    }
+    assert_eq!(rig.kept("room:lost").await.1, 2);
+    assert_eq!((rig.kept("room:a").await.1, rig.kept("room:b").await.1), (0, 0));
+}
+
 // Mutant: the turn waited for without an end -> the publisher is not answered.
 #[tokio::test]
 async fn a_removal_that_the_store_does_not_answer_keeps_no_publisher_waiting() {

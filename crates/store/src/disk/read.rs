@@ -125,7 +125,6 @@ impl View<'_> {
         self.ordered(between, limit, |_| true)
     }
 
-    /// Bounded by the rows it looks at, whatever it finds: at most [`RANGE_ROWS_MAX`].
     fn ordered(
         &self,
         (after, up_to): (Position, Position),
@@ -136,6 +135,21 @@ impl View<'_> {
         if after >= up_to {
             return Ok(page);
         }
+        match self.fill_in_order(&mut page, (after, up_to), limit, wanted) {
+            // What comes before what cannot be read is whole; the next read begins there, and says so.
+            Err(_) if page.complete_to > after => Ok(page),
+            done => done.map(|()| page),
+        }
+    }
+
+    /// Bounded by the rows it looks at, whatever it finds: at most [`RANGE_ROWS_MAX`].
+    fn fill_in_order(
+        &self,
+        page: &mut Page,
+        (after, up_to): (Position, Position),
+        limit: PageLimit,
+        wanted: impl Fn(&ChannelName) -> bool,
+    ) -> Result<(), StoreError> {
         let (from, to) = (order_key(after).to_vec(), order_key(up_to).to_vec());
         let mut rows = self.rows(&self.tables.order, Excluded(from), Included(to));
         let mut floors: HashMap<ChannelName, Position> = HashMap::new();
@@ -151,12 +165,12 @@ impl View<'_> {
             if wanted(&channel) && position > self.floor(&mut floors, &channel)? {
                 let full = !page.events.is_empty() && page.events.len() >= limit.events;
                 if full {
-                    return Ok(page);
+                    return Ok(());
                 }
                 let event = self.event(&channel, position, Some(seq))?;
                 bytes += event.body.len();
                 if !page.events.is_empty() && bytes > limit.bytes {
-                    return Ok(page);
+                    return Ok(());
                 }
                 page.events.push(event);
             }
@@ -165,7 +179,7 @@ impl View<'_> {
         if rows.next().is_none() {
             page.complete_to = up_to;
         }
-        Ok(page)
+        Ok(())
     }
 
     /// Whose event lies at `position`, where the order is damaged: asks every channel that is wanted. `None` if it is of
