@@ -251,13 +251,16 @@ impl View<'_> {
         seq: u64,
         prev: Position,
     ) -> Result<Option<Stored>, StoreError> {
-        let key = order_key(at);
-        let seq = match self.value(&self.tables.order, &key, String::new) {
-            Ok(None) => return Ok(None),
-            Ok(Some(OrderValue { channel: other, .. })) if other != *channel => return Ok(None),
-            Ok(Some(OrderValue { seq, .. })) => seq,
+        let key = order_key(at).to_vec();
+        // Not asked for by its key alone: only that reads the engine's filters, whose damage says nothing about the row.
+        let Some(row) = self.rows(&self.tables.order, Included(key.clone()), Included(key)).next() else {
+            return Ok(None);
+        };
+        let seq = match order_row(row, at, at)? {
+            (_, Some(row)) if row.channel != *channel => return Ok(None),
+            (_, Some(row)) => row.seq,
             // Damaged: that there is one says enough.
-            Err(_) => seq,
+            (_, None) => seq,
         };
         let body = Bytes::new();
         Ok(Some(Stored { position: at, channel: channel.clone(), seq, prev, body, kept: true }))

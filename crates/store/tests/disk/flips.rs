@@ -134,7 +134,8 @@ fn every_flip_and_cut_of_a_killed_log_is_told() {
 }
 
 // Mutants, of all 104,418 seeds as above: the tables of contents not held against their checksums -> the process ends
-// (`SOSIK_SEED=41126`); a memo that cannot be read taken for none -> it is gone in silence (`SOSIK_SEED=46604`).
+// (`SOSIK_SEED=41126`); a memo that cannot be read taken for none -> it is gone in silence (`SOSIK_SEED=46604`); a row of the
+// order that cannot be read taken for one that is there -> a loss that never was (`SOSIK_SEED=50292`).
 #[test]
 fn every_flip_and_cut_of_a_log_in_tables_is_told() {
     block_on(harm_and_read(Left::Flushed, 150));
