@@ -12,14 +12,17 @@ mod parts;
 mod process;
 mod report;
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
-use crate::parts::{PARTS, Setting};
+use crate::{
+    floor::Floor,
+    parts::{PARTS, Setting},
+};
 
 fn main() -> Result<(), Failed> {
     let mut asked: Vec<String> = std::env::args().skip(1).collect();
-    if asked == [FLOOR] {
-        return floor::main();
+    if let Some(floor) = Floor::ALL.into_iter().find(|floor| asked == [floor.word()]) {
+        return floor.main();
     }
     let full = asked.iter().any(|word| word == FULL);
     asked.retain(|word| word != FULL);
@@ -28,6 +31,7 @@ fn main() -> Result<(), Failed> {
         return Err(format!("there is no part {unknown}; there are {}", names.join(", ")).into());
     }
     let setting = Setting::new(full);
+    process::end_after(setting.either(SHORT_MOST, FULL_MOST))?;
     let chosen = PARTS.iter().filter(|(name, _)| asked.is_empty() || asked.iter().any(|asked| asked == name));
     let mut failed = Vec::new();
     let mut run = report::Run::begin(&setting);
@@ -55,6 +59,7 @@ fn main() -> Result<(), Failed> {
 /// What anything here may end with.
 pub(crate) type Failed = Box<dyn Error + Send + Sync>;
 
-/// The word that makes this program the floor; not for people.
-pub(crate) const FLOOR: &str = "floor";
 const FULL: &str = "--full";
+/// A run that takes longer is ended; several times what it takes on a machine that is quite busy.
+const SHORT_MOST: Duration = Duration::from_secs(20 * 60);
+const FULL_MOST: Duration = Duration::from_secs(90 * 60);

@@ -6,10 +6,14 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard},
+    thread,
+    time::Duration,
 };
 
 use crate::{
-    Failed, floor,
+    Failed,
+    floor::{self, Floor},
     load::{Asker, Publisher},
     machine::anonymous_bytes,
 };
@@ -40,10 +44,10 @@ impl Process {
         Self::serve(command)
     }
 
-    /// The floor, which sends what it is handed.
-    pub(crate) fn floor() -> Result<Self, Failed> {
+    /// A floor, which does with its sample what its name says.
+    pub(crate) fn floor(floor: Floor) -> Result<Self, Failed> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(crate::FLOOR);
+        command.arg(floor.word());
         Self::spawn(command, true)
     }
 
@@ -63,6 +67,7 @@ impl Process {
         let nowhere = SocketAddr::from(([0; 4], 0));
         // From here on it ends with its owner, also if it says nothing of use.
         let mut process = Self { child, http: nowhere, tcp: nowhere, is_floor };
+        running()?.push(process.pid());
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let address = |key: &str| {
@@ -106,10 +111,30 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        let pid = self.pid();
+        let _ = running().map(|mut running| running.retain(|running| *running != pid));
         // Nothing of it is needed any more; the operating system takes the rest.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Ends this program and what it has started when `most` is over, whatever it waits for.
+pub(crate) fn end_after(most: Duration) -> io::Result<()> {
+    let end = move || {
+        thread::sleep(most);
+        eprintln!("the run takes longer than {} minutes and is ended", most.as_secs() / 60);
+        let pids = running().map(|running| running.clone()).unwrap_or_default();
+        let _ = Command::new("kill").arg("-9").args(pids.iter().map(u32::to_string)).status();
+        std::process::exit(1);
+    };
+    thread::Builder::new().name("end".into()).spawn(end).map(drop)
+}
+
+/// The processes that were started and not ended.
+fn running() -> Result<MutexGuard<'static, Vec<u32>>, Failed> {
+    static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+    RUNNING.lock().map_err(|_| "a thread of the load has failed".into())
 }
 
 /// A directory on the disk under measurement; it goes with its owner.

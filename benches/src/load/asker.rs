@@ -32,14 +32,20 @@ impl Asker {
 
     /// The same with its head.
     pub(crate) fn whole(&mut self, request: &[u8]) -> Result<&[u8], Failed> {
+        self.whole_of(request, 200)
+    }
+
+    /// The same, of which the answer must have this status.
+    pub(crate) fn whole_of(&mut self, request: &[u8], status: u16) -> Result<&[u8], Failed> {
         self.socket.write_all(request)?;
         self.held.clear();
         let mut chunk = [0; 16 * 1024];
         loop {
             if let Some(answer) = Answer::of(&self.held) {
-                return match answer.status {
-                    200 => Ok(&self.held),
-                    _ => Err(format!("refused: {}", String::from_utf8_lossy(&self.held)).into()),
+                return if answer.status == status {
+                    Ok(&self.held)
+                } else {
+                    Err(format!("not {status}: {}", String::from_utf8_lossy(&self.held)).into())
                 };
             }
             match self.socket.read(&mut chunk)? {

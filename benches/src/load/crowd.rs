@@ -163,3 +163,84 @@ const ORDERS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(60);
 const SETTLE: Duration = Duration::from_secs(5);
 const LATE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::load::{Marker, Tally};
+
+    const RUN: u32 = 7;
+
+    /// What two readers count who are handed these events of ten, in pieces of `piece` bytes.
+    fn tally_of(seqs: &[u64], piece: usize) -> Tally {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut bytes = b"HTTP/1.1 200 OK\r\n\r\n{\"type\":\"caught_up\"}\n".to_vec();
+        for seq in seqs {
+            let data = Marker { run: RUN, channel: 0, seq: *seq, sent_ns: 0 }.data();
+            bytes.extend(format!("{{\"mail\":\"@rest\",\"data\":{data}}}\n").bytes());
+        }
+        let mut plan = Plan::new(Carrier::Stream, listener.local_addr().unwrap(), 2);
+        plan.run = RUN;
+        let (done, until) = mpsc::sync_channel::<()>(0);
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut sockets = [listener.accept().unwrap().0, listener.accept().unwrap().0];
+                for socket in &mut sockets {
+                    socket.set_nodelay(true).unwrap();
+                    assert!(socket.read(&mut [0; 1024]).unwrap() > 0);
+                }
+                for piece in bytes.chunks(piece) {
+                    sockets.iter_mut().for_each(|socket| socket.write_all(piece).unwrap());
+                }
+                // Closed only when everything was counted: a connection that ends is told as well.
+                let _ = until.recv();
+            });
+            let crowd = Crowd::open(plan).unwrap();
+            let _ = crowd.progress().wait(20, Duration::from_millis(200));
+            let tally = crowd.count(10).unwrap().tally;
+            drop(done);
+            tally
+        })
+    }
+
+    const ALL: [u64; 10] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+
+    // Mutant: nothing is held from one reading to the next -> events are lost that were cut in two.
+    #[test]
+    fn everything_is_counted_in_whatever_pieces_it_comes() {
+        for piece in [1, 7, 41, 42, 43, 64, 100, 100_000] {
+            assert_eq!(tally_of(&ALL, piece), Tally { deliveries: 20, ..Tally::default() }, "{piece}");
+        }
+    }
+
+    #[test]
+    fn a_lost_a_repeated_and_a_swapped_event_are_told_of_each_reader() {
+        let told = |seqs: &[u64]| tally_of(seqs, 50);
+        let whole = Tally { deliveries: 20, ..Tally::default() };
+        assert_eq!(told(&[1, 2, 3, 5, 6, 7, 8, 9, 10]), Tally { deliveries: 18, lost: 2, ..whole });
+        assert_eq!(told(&ALL[..9]), Tally { deliveries: 18, lost: 2, ..whole });
+        assert_eq!(told(&[1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 10]), Tally { repeated: 2, ..whole });
+        assert_eq!(told(&[1, 2, 4, 3, 5, 6, 7, 8, 9, 10]), Tally { reordered: 2, ..whole });
+    }
+
+    // Mutant: `cut` not counted -> a server that dies looks as if it had nothing more to say.
+    #[test]
+    fn a_connection_that_ends_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let plan = Plan::new(Carrier::Stream, listener.local_addr().unwrap(), 1);
+        let refused = thread::spawn(move || {
+            let mut socket = listener.accept().unwrap().0;
+            assert!(socket.read(&mut [0; 1024]).unwrap() > 0);
+            socket.write_all(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").unwrap();
+            socket
+        });
+        let crowd = Crowd::open(plan).unwrap();
+        let _socket = refused.join().unwrap();
+        assert_eq!(crowd.count(0).unwrap().tally, Tally { cut: 1, ..Tally::default() });
+    }
+}

@@ -134,6 +134,7 @@ mod tests {
         assert!(!tally.is_whole());
     }
 
+    // Mutant: the channel is not compared -> what was meant for others counts.
     #[test]
     fn what_is_of_another_run_or_channel_is_no_delivery() {
         let mut seen = Seen::default();

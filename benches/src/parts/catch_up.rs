@@ -58,7 +58,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Line>, Failed> {
     let grown = Line::new("catch_up.memory", "MiB", most.saturating_sub(before) as f64 / MIB);
     let live = Line::new("catch_up.live.p99", "ms", busy.ms(0.99)).base("quiet", quiet.latencies.ms(0.99));
     let live = live.goal(Goal::TimesBase(LIVE_TIMES)).others(spent.others);
-    let start = Line::new("catch_up.start", "ms", start_ms).goal(Goal::AtMost(START_MS));
+    let start = Line::new("catch_up.start_after_kill", "ms", start_ms).goal(Goal::AtMost(START_MS));
     Ok(vec![
         rate.more([events]),
         grown.goal(Goal::AtMost(GROWN_MIB)),

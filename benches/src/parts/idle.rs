@@ -5,7 +5,8 @@ use std::{thread, time::Duration};
 use super::Setting;
 use crate::{
     Failed,
-    load::{Carrier, Crowd, Plan},
+    floor::Floor,
+    load::{Carrier, Crowd, Marker, Plan},
     machine::Stretch,
     process::Process,
     report::{Goal, Line},
@@ -14,11 +15,14 @@ use crate::{
 /// A line for each transport that holds a connection, each against a fresh server: what was freed is used again.
 pub(crate) fn run(setting: &Setting) -> Result<Vec<Line>, Failed> {
     let readers = setting.connections(READERS + WARM) - WARM;
-    CARRIERS.iter().map(|carrier| measure(*carrier, readers)).collect()
+    let floor = Process::floor(Floor::Send)?;
+    let _publisher = floor.publisher(Marker { run: 0, channel: 0, seq: 0, sent_ns: 0 }.data().as_bytes())?;
+    let floor = measure(floor, Carrier::WebSocket, readers)?.value;
+    let lines = CARRIERS.iter().map(|carrier| measure(Process::in_memory()?, *carrier, readers));
+    lines.map(|line| Ok(line?.base("floor", floor))).collect()
 }
 
-fn measure(carrier: Carrier, readers: usize) -> Result<Line, Failed> {
-    let mut server = Process::in_memory()?;
+fn measure(mut server: Process, carrier: Carrier, readers: usize) -> Result<Line, Failed> {
     let to = if carrier == Carrier::Tcp { server.tcp } else { server.http };
     // The first connections pay for the runtime's own structures; they are not the figure.
     let _warm = Crowd::open(Plan::new(carrier, to, WARM))?;

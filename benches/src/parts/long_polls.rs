@@ -5,6 +5,7 @@ use std::{thread, time::Duration};
 use super::Setting;
 use crate::{
     Failed,
+    floor::Floor,
     load::{Carrier, Crowd, Latencies, Pace, Plan, Tally},
     measure::{Figure, deliver, sample},
     process::Process,
@@ -17,7 +18,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Line>, Failed> {
     let events = setting.either(4, 8);
     let sample = sample(&Process::in_memory()?, Carrier::WebSocket)?;
     let ours = one_by_one(Process::in_memory()?, Carrier::LongPoll, readers, events, &sample)?;
-    let floor = one_by_one(Process::floor()?, Carrier::WebSocket, readers, events, &sample)?;
+    let floor = one_by_one(Process::floor(Floor::Send)?, Carrier::WebSocket, readers, events, &sample)?;
     let line = |what: &str, unit, ours: f64, floor: f64| {
         Line::new(format!("long_polls.{what}"), unit, ours).base("floor", floor)
     };

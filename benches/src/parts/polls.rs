@@ -3,6 +3,7 @@
 use super::Setting;
 use crate::{
     Failed,
+    floor::Floor,
     load::{
         Carrier,
         answers::{Answer, Place},
@@ -24,8 +25,16 @@ pub(crate) fn run(setting: &Setting) -> Result<Vec<Line>, Failed> {
     let request = Carrier::Poll.again(0, &place);
     let asked =
         ask_all(&mut server, CONNECTIONS, (304, setting.lasting()), |_, to| to.extend_from_slice(&request))?;
+    // The same with the answer of a floor.
+    let sample = asker.whole_of(&request, 304)?.to_vec();
+    let mut floor = Process::floor(Floor::Answer)?;
+    let _publisher = floor.publisher(&sample)?;
+    let least =
+        ask_all(&mut floor, CONNECTIONS, (304, setting.lasting()), |_, to| to.extend_from_slice(&request))?;
     let each = Line::new("polls.cpu", "µs", asked.us_each()).goal(Goal::AtMost(1e6 / PER_S_OF_A_CORE));
-    let rate = Line::new("polls.rate", "/s", asked.per_s()).others(asked.spent.others);
+    let each = each.base("floor", least.us_each());
+    let rate =
+        Line::new("polls.rate", "/s", asked.per_s()).base("floor", least.per_s()).others(asked.spent.others);
     Ok(vec![
         each.others(asked.spent.others).more([("per_s_of_a_core", 1e6 / asked.us_each())]),
         rate.more([("p50_us", asked.times.ms(0.5) * 1e3), ("p99_us", asked.times.ms(0.99) * 1e3)]),

@@ -3,6 +3,7 @@
 use super::Setting;
 use crate::{
     Failed,
+    floor::Floor,
     load::{
         Asked, Marker, ask_all,
         asker::{event, post},
@@ -14,10 +15,14 @@ use crate::{
 
 /// Two lines for each log and number under way: how many a second, and what each costs.
 pub(crate) fn run(setting: &Setting) -> Result<Vec<Line>, Failed> {
-    let mut lines = Vec::new();
+    let sample = sample()?;
+    let (mut floors, mut lines) = (Vec::new(), Vec::new());
+    for under_way in UNDER_WAY {
+        floors.push((under_way, floor(setting, under_way, &sample)?));
+    }
     for log in [Log::Memory, Log::Disk] {
         for under_way in UNDER_WAY {
-            lines.extend(measure(setting, log, under_way)?);
+            lines.extend(measure(setting, log, under_way, &floors)?);
         }
     }
     Ok(lines)
@@ -29,8 +34,27 @@ enum Log {
     Disk,
 }
 
+/// What the server answers to a publish.
+fn sample() -> Result<Vec<u8>, Failed> {
+    let mut asker = Process::in_memory()?.asker()?;
+    Ok(asker.whole(&request(0))?.to_vec())
+}
+
+/// A floor that answers the same.
+fn floor(setting: &Setting, under_way: usize, sample: &[u8]) -> Result<Asked, Failed> {
+    let mut floor = Process::floor(Floor::Answer)?;
+    let _publisher = floor.publisher(sample)?;
+    let request = request(0);
+    ask_all(&mut floor, under_way, (200, setting.lasting() / 2), |_, to| to.extend_from_slice(&request))
+}
+
 /// One number under way, against a fresh server.
-fn measure(setting: &Setting, log: Log, under_way: usize) -> Result<Vec<Line>, Failed> {
+fn measure(
+    setting: &Setting,
+    log: Log,
+    under_way: usize,
+    floors: &[(usize, Asked)],
+) -> Result<Vec<Line>, Failed> {
     let scratch = if log == Log::Disk { Some(Scratch::new()?) } else { None };
     let own_sync = scratch.as_ref().map(|scratch| sync_us(scratch.path())).transpose()?;
     let mut server = match &scratch {
@@ -44,24 +68,27 @@ fn measure(setting: &Setting, log: Log, under_way: usize) -> Result<Vec<Line>, F
         // A step that shares no factor with their number visits all channels.
         request.extend_from_slice(&requests[(number * 617 + round * 7919) % CHANNELS]);
     })?;
-    Ok(lines(log, under_way, &asked, own_sync))
+    let (_, floor) =
+        floors.iter().find(|(number, _)| *number == under_way).ok_or("there is no floor for it")?;
+    Ok(lines(log, under_way, (&asked, floor), own_sync))
 }
 
-fn lines(log: Log, under_way: usize, asked: &Asked, own_sync: Option<f64>) -> Vec<Line> {
+fn lines(log: Log, under_way: usize, (asked, floor): (&Asked, &Asked), own_sync: Option<f64>) -> Vec<Line> {
     let name = if log == Log::Disk { "disk" } else { "memory" };
-    let id = |what: &str| format!("publishes.{name}.{under_way}.{what}");
-    let p50 = asked.times.quantile(0.5).as_secs_f64() * 1e6;
-    let times = [("p50_us", p50), ("p99_us", asked.times.quantile(0.99).as_secs_f64() * 1e6)];
-    let mut rate = Line::new(id("rate"), "/s", asked.per_s()).others(asked.spent.others).more(times);
-    let mut each = Line::new(id("cpu"), "µs", asked.us_each()).others(asked.spent.others);
+    let line = |what: &str, unit, value| {
+        Line::new(format!("publishes.{name}.{under_way}.{what}"), unit, value).others(asked.spent.others)
+    };
+    let [p50, p99] = [0.5, 0.99].map(|share| asked.times.ms(share) * 1e3);
+    let mut rate = line("rate", "/s", asked.per_s()).base("floor", floor.per_s());
+    let mut each = line("cpu", "µs", asked.us_each()).base("floor", floor.us_each());
     if under_way == GOALS_AT {
         let least = if log == Log::Disk { 40_000.0 } else { 80_000.0 };
         rate = rate.goal(Goal::AtLeast(least));
         each = if log == Log::Disk { each.goal(Goal::AtMost(15.0)) } else { each };
     }
-    let mut lines = vec![rate, each];
+    let mut lines = vec![rate.more([("p50_us", p50), ("p99_us", p99)]), each];
     if let (1, Some(own_sync)) = (under_way, own_sync) {
-        let alone = Line::new(id("p50"), "µs", p50).base("own sync", own_sync).others(asked.spent.others);
+        let alone = line("p50", "µs", p50).base("own sync", own_sync);
         lines.push(alone.goal(Goal::AtMost(own_sync + BESIDE_SYNC_US)));
     }
     lines

@@ -151,6 +151,7 @@ mod tests {
         assert_eq!(line.clone().goal(Goal::AtLeast(6.0)).stands(), Some(2.0));
     }
 
+    // Mutant: the tallies are not added -> the loss of a run that is not the median is forgotten.
     #[test]
     fn a_median_keeps_every_loss() {
         let run = |value: f64, lost| {
