@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use serde_json::Value;
 use sosik_core::limits;
-use sosik_wire::{BODY_BYTES_MAX, Code, Goodbye, payload::DEPTH_MAX};
+use sosik_wire::{BODY_BYTES_MAX, Code, Goodbye, payload::DEPTH_MAX, websocket::FRAGMENTS_MAX};
 
 // Mutant: a meaning worded otherwise on the page -> fails.
 #[test]
@@ -121,7 +121,11 @@ fn the_page_of_limits_has_the_numbers_of_the_code() {
     let declared: BTreeSet<_> =
         source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next()).collect();
     assert_eq!(declared, numbers.iter().map(|(name, _)| *name).collect());
-    let own = [("DEPTH_MAX", DEPTH_MAX as u64), ("BODY_BYTES_MAX", BODY_BYTES_MAX as u64)];
+    let own = [
+        ("DEPTH_MAX", DEPTH_MAX as u64),
+        ("BODY_BYTES_MAX", BODY_BYTES_MAX as u64),
+        ("FRAGMENTS_MAX", u64::from(FRAGMENTS_MAX)),
+    ];
     let known: BTreeSet<_> =
         numbers.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value)).collect();
     assert_eq!(said, known);

@@ -1,63 +1,36 @@
-//! Messages of the client, read through tungstenite.
+//! Frames of the protocol, out of the messages of a WebSocket.
 
-use std::io::{self, Read, Write};
-
-use bytes::{Buf, Bytes, BytesMut};
 use sosik_wire::{
     BODY_BYTES_MAX, Goodbye, GoodbyeFrame,
     decode::{Binary, json_body},
-    websocket,
-};
-use tungstenite::{
-    Error, Message, WebSocket,
-    protocol::{Role, WebSocketConfig},
+    websocket::{self, Decoder},
 };
 
+use super::hear::{Heard, hear};
 use crate::{
     duplex::{Codec, Inbound},
     form::{Form, Pieces},
     http::bad,
 };
 
-/// Messages of the client, by tungstenite over memory: it never sees the socket.
+/// What a client says after the handshake.
 pub(super) struct Messages {
-    socket: WebSocket<Bridge>,
-    frames: Binary,
-    binary: bool,
+    decoder: Decoder,
+    /// What the binary messages hold, when they were agreed on.
+    frames: Option<Box<Binary>>,
 }
 
 impl Messages {
     pub(super) fn new(form: Form) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_message_size(Some(BODY_BYTES_MAX))
-            .max_frame_size(Some(BODY_BYTES_MAX));
-        Self {
-            socket: WebSocket::from_raw_socket(Bridge::default(), Role::Server, Some(config)),
-            frames: Binary::with_limit(BODY_BYTES_MAX),
-            binary: form == Form::Message,
-        }
-    }
-
-    fn message(&mut self, message: Message) -> Option<Inbound> {
-        match message {
-            Message::Text(text) => Some(Inbound::Frame(text.as_str().to_owned())),
-            Message::Binary(bytes) if self.binary => {
-                self.frames.feed(&bytes);
-                self.frame()
-            }
-            Message::Binary(_) => {
-                Some(Inbound::Bad(bad("binary messages need the subprotocol sosik.v1.bin")))
-            }
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) | Message::Close(_) => None,
-        }
+        let frames = (form == Form::Message).then(|| Box::new(Binary::with_limit(BODY_BYTES_MAX)));
+        Self { decoder: Decoder::with_limit(BODY_BYTES_MAX), frames }
     }
 
     /// The next frame of the binary messages that came.
     fn frame(&mut self) -> Option<Inbound> {
+        let frames = self.frames.as_mut()?;
         loop {
-            let body = match self.frames.next_body() {
+            let body = match frames.next_body() {
                 Ok(body) => body?,
                 Err(_) => return Some(Inbound::Fatal(Goodbye::TooLarge)),
             };
@@ -72,7 +45,7 @@ impl Messages {
 
 impl Codec for Messages {
     fn feed(&mut self, bytes: &[u8]) {
-        self.socket.get_mut().input.extend_from_slice(bytes);
+        self.decoder.feed(bytes);
     }
 
     fn next(&mut self, control: &mut Vec<Pieces>) -> Option<Inbound> {
@@ -80,22 +53,23 @@ impl Codec for Messages {
             if let Some(inbound) = self.frame() {
                 return Some(inbound);
             }
-            let read = self.socket.read();
-            // tungstenite answers a ping with the next write; pongs and closes must not wait for one.
-            let _ = self.socket.flush();
-            let output = std::mem::take(&mut self.socket.get_mut().output);
-            if !output.is_empty() {
-                control.push(Pieces::from_iter([Bytes::from(output)]));
-            }
-            match read {
-                Ok(message) => {
-                    if let Some(inbound) = self.message(message) {
-                        return Some(inbound);
+            return Some(match hear(&mut self.decoder, control)? {
+                Heard::Text(text) => Inbound::Frame(text),
+                Heard::Binary(bytes) => match &mut self.frames {
+                    Some(frames) => {
+                        frames.feed(&bytes);
+                        continue;
                     }
+                    None => Inbound::Bad(bad("binary messages need the subprotocol sosik.v1.bin")),
+                },
+                Heard::Closed => Inbound::Closed,
+                // A limit of ours: our goodbye says the same, and clients know it.
+                Heard::Broken(fault) if fault.code() == TOO_BIG => Inbound::Fatal(Goodbye::TooLarge),
+                Heard::Broken(fault) => {
+                    control.push(Pieces::from_iter([fault.close()]));
+                    Inbound::Closed
                 }
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                Err(error) => return Some(failed(&error, control)),
-            }
+            });
         }
     }
 
@@ -109,48 +83,5 @@ impl Codec for Messages {
     }
 }
 
-/// Fails the connection as RFC 6455 section 7.1.7 wants it, with the codes of section 7.4.1; our own where a limit of
-/// ours was broken.
-fn failed(error: &Error, control: &mut Vec<Pieces>) -> Inbound {
-    let (code, reason): (u16, &[u8]) = match error {
-        Error::Capacity(_) => return Inbound::Fatal(Goodbye::TooLarge),
-        Error::Utf8(_) => (1007, b"not UTF-8"),
-        Error::Protocol(_) => (1002, b"protocol error"),
-        _ => return Inbound::Closed,
-    };
-    let payload = [&code.to_be_bytes()[..], reason].concat();
-    control.push(Pieces::from_iter([websocket::message(websocket::CLOSE, &payload)]));
-    Inbound::Closed
-}
-
-/// What tungstenite takes for a socket: bytes in memory.
-#[derive(Debug, Default)]
-struct Bridge {
-    input: BytesMut,
-    output: Vec<u8>,
-}
-
-impl Read for Bridge {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.input.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let count = into.len().min(self.input.len());
-        into[..count].copy_from_slice(&self.input[..count]);
-        self.input.advance(count);
-        Ok(count)
-    }
-}
-
-impl Write for Bridge {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.output.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// RFC 6455 section 7.4.1.
+const TOO_BIG: u16 = 1009;

@@ -35,6 +35,11 @@ impl Binary {
         self.held.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn held_room(&self) -> usize {
+        self.held.capacity()
+    }
+
     /// Takes what came.
     pub fn feed(&mut self, bytes: &[u8]) {
         if self.failed.is_none() {
@@ -48,7 +53,13 @@ impl Binary {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let Some(length) = self.held.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+        let Some(length) = self.held.first_chunk::<LENGTH_BYTES>() else {
+            if self.held.is_empty() {
+                // A connection at rest keeps no buffer.
+                self.held = BytesMut::new();
+            }
+            return Ok(None);
+        };
         let length = u32::from_be_bytes(*length) as usize;
         if length > self.most {
             let error = DecodeError::TooLarge { bytes: length, most: self.most };

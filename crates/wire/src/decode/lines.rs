@@ -31,6 +31,11 @@ impl Lines {
         self.held.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn held_room(&self) -> usize {
+        self.held.capacity()
+    }
+
     /// Takes what came.
     pub fn feed(&mut self, bytes: &[u8]) {
         if self.failed.is_none() {
@@ -52,7 +57,13 @@ impl Lines {
             (self.held, self.failed) = (BytesMut::new(), Some(error.clone()));
             return Err(error);
         }
-        let Some(end) = end else { return Ok(None) };
+        let Some(end) = end else {
+            if self.held.is_empty() {
+                // A connection at rest keeps no buffer.
+                self.held = BytesMut::new();
+            }
+            return Ok(None);
+        };
         let mut line = self.held.split_to(end).freeze();
         self.held.advance(1);
         self.searched = 0;

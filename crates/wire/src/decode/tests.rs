@@ -284,3 +284,14 @@ fn no_bytes_make_a_decoder_panic_or_hold_more_than_a_frame_and_a_feed() {
         let _ = (crate::normalise(&bytes), crate::once::key_header(&bytes));
     }
 }
+
+// Mutants: the buffer kept by either -> fails.
+#[test]
+fn a_decoder_at_rest_keeps_no_buffer() {
+    let (mut lines, mut binary) = (Lines::new(), Binary::new());
+    lines.feed(&b"{\"type\":\"heartbeat\"}\n".repeat(200));
+    while lines.next_line().unwrap().is_some() {}
+    binary.feed(&Encoding::Binary.frame(&Down::goodbye(Goodbye::Drain)).repeat(40));
+    while binary.next_body().unwrap().is_some() {}
+    assert_eq!((lines.held_room(), binary.held_room()), (0, 0));
+}

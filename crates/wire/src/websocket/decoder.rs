@@ -5,7 +5,7 @@ use bytes::{Buf, BytesMut};
 use super::{
     CLOSE, Closing, Fault, PING, TEXT,
     head::{CONTINUATION, Head},
-    mask::unmask,
+    mask::{turned, unmask},
 };
 
 /// Splits what a client sends into messages and control frames: unmasked, put together, text proven.
@@ -148,11 +148,14 @@ impl Decoder {
     fn take(&mut self) -> Result<(), Fault> {
         let count = self.held.len().min(self.left as usize);
         let start = self.message.len();
-        self.message.extend_from_slice(&self.held[..count]);
+        match start {
+            0 => self.message = self.held[..count].to_vec(),
+            _ => self.message.extend_from_slice(&self.held[..count]),
+        }
         unmask(&mut self.message[start..], self.mask);
         self.held.advance(count);
         self.left -= count as u32;
-        self.mask.rotate_left(count % 4);
+        self.mask = turned(self.mask, count);
         // A text that came in one piece is proven as a whole, once.
         let whole = start == 0 && self.left == 0 && self.last;
         if self.text && !whole { self.prove(start) } else { Ok(()) }

@@ -13,6 +13,11 @@ pub(super) fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
     }
 }
 
+/// The mask as it begins `count` bytes later.
+pub(super) fn turned(mask: [u8; 4], count: usize) -> [u8; 4] {
+    u32::from_be_bytes(mask).rotate_left(8 * (count % 4) as u32).to_be_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
