@@ -4,9 +4,9 @@
 
 use serde_json::{Value, json};
 use sosik_tests::{
-    foreign::{Ran, websocket, websocket_parts},
+    foreign::{Ran, websocket, websocket_cases, websocket_parts},
     process::publish,
-    server::demo,
+    server::{demo, lab},
 };
 
 fn types(lines: &[Value]) -> Vec<&str> {
@@ -57,4 +57,12 @@ async fn python_websockets_is_told_why_it_is_closed() {
     let goodbye = &ran.lines[0];
     assert_eq!((&goodbye["type"], &goodbye["code"]), (&json!("goodbye"), &json!(4000)), "{ran:?}");
     assert_eq!(ran.lines[1], json!({"close": 4000, "reason": "bad_request"}), "{ran:?}");
+}
+
+#[tokio::test]
+async fn python_websockets_finds_what_rfc_6455_asks_for_case_by_case() {
+    let server = lab().await.unwrap();
+    let lines = websocket_cases(&format!("ws://{}/lab/echo", server.http)).await.unwrap().expect_ok();
+    // A list that was cut short would pass too.
+    assert!(lines[0]["cases"].as_u64().is_some_and(|cases| cases > 580), "{lines:?}");
 }

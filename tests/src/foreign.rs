@@ -40,6 +40,14 @@ pub async fn websocket_parts(url: &str, channel: &str, text: &str) -> io::Result
     run(python("websocket_parts.py").args([url, channel, text])).await
 }
 
+/// Asks of the echo at `url` what RFC 6455 asks of a server, case by case: each that fails, then `{"cases": COUNT}`.
+///
+/// # Errors
+/// When Python cannot be started or takes longer than [`PATIENCE`].
+pub async fn websocket_cases(url: &str) -> io::Result<Ran> {
+    run(python("websocket_cases.py").args([url])).await
+}
+
 /// Opens `url` in Chromium and does `steps` (`eval:…`, `wait:…`, `click:…`; all are in `page.mjs`).
 ///
 /// The first line is the step that opened the page.

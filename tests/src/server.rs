@@ -13,10 +13,21 @@ use crate::process::PATIENCE;
 /// # Errors
 /// When it cannot start.
 pub async fn demo() -> Result<Running, ServeError> {
+    with(ServeArgs { demo: Some(true), ..ServeArgs::default() }).await
+}
+
+/// The server with `--lab` on free ports of loopback; dropping it ends it.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn lab() -> Result<Running, ServeError> {
+    with(ServeArgs { lab: Some(true), ..ServeArgs::default() }).await
+}
+
+async fn with(args: ServeArgs) -> Result<Running, ServeError> {
     let any = || Some("127.0.0.1:0".to_owned());
     let store = Some("memory".to_owned());
-    let args =
-        ServeArgs { listen: any(), tcp_listen: any(), store, demo: Some(true), ..ServeArgs::default() };
+    let args = ServeArgs { listen: any(), tcp_listen: any(), store, ..args };
     let mut checked = Checked::new(args)?;
     checked.settings.poll_next_ms = 200;
     start(checked).await

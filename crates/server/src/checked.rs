@@ -41,6 +41,8 @@ pub struct Checked {
     pub namespaces: Vec<Opened>,
     /// Whether the demo page is served.
     pub demo: bool,
+    /// Whether what conformance suites need is served.
+    pub lab: bool,
     /// Limits of the sockets.
     pub limits: Limits,
     /// What the transports are told. Its `tcp` and `stall_ms` follow the other options when the server starts.
@@ -93,6 +95,10 @@ impl Checked {
         }
         let capacities = capacities(&args, store)?;
         let demo = args.demo.unwrap_or(false);
+        let lab = args.lab.unwrap_or(false);
+        if let Some(addr) = Some(listen).filter(|_| lab).filter(is_beyond_loopback) {
+            return Err(OptionsError::LabBeyondLoopback { addr });
+        }
         let mut namespaces = namespaces(&args.namespace)?;
         if demo {
             only_loopback([("listen", Some(listen)), ("tcp_listen", tcp_listen)])?;
@@ -109,6 +115,7 @@ impl Checked {
             allow_origins: origins("allow_origin", &args.allow_origin)?,
             namespaces,
             demo,
+            lab,
             limits: Limits { connections_max, ..Limits::default() },
             settings: Settings::default(),
         })
@@ -177,11 +184,15 @@ fn origins(option: &'static str, texts: &[String]) -> Result<Vec<Origin>, Option
 
 fn only_loopback(listeners: [(&'static str, Option<SocketAddr>); 2]) -> Result<(), OptionsError> {
     for (option, addr) in listeners {
-        if let Some(addr) = addr.filter(|addr| !addr.ip().is_loopback()) {
+        if let Some(addr) = addr.filter(is_beyond_loopback) {
             return Err(OptionsError::DemoBeyondLoopback { option, addr });
         }
     }
     Ok(())
+}
+
+fn is_beyond_loopback(addr: &SocketAddr) -> bool {
+    !addr.ip().is_loopback()
 }
 
 fn namespaces(tables: &[NamespaceTable]) -> Result<Vec<Opened>, OptionsError> {

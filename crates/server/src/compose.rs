@@ -73,8 +73,11 @@ pub(crate) async fn compose(options: &Checked, tasks: &mut Tasks) -> Result<Comp
 }
 
 /// Every path of this origin.
-pub(crate) fn router(measured: &Measured, demo: bool) -> Router {
-    let transports = sosik_transport::router(measured.hub.clone());
+pub(crate) fn router(measured: &Measured, demo: bool, lab: bool) -> Router {
+    let mut transports = sosik_transport::router(measured.hub.clone());
+    if lab {
+        transports = transports.merge(sosik_transport::lab(measured.hub.clone()));
+    }
     transports.merge(health::router(measured)).merge(pages::router(demo))
 }
 

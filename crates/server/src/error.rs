@@ -90,6 +90,15 @@ pub enum OptionsError {
         /// Its address.
         addr: SocketAddr,
     },
+    /// The laboratory on an address that others can reach.
+    #[error(
+        "--lab sends back 16 MiB to anyone who sends it, so it needs a loopback address, but listen = {addr}; \
+         use 127.0.0.1, or leave --lab out"
+    )]
+    LabBeyondLoopback {
+        /// The address.
+        addr: SocketAddr,
+    },
 }
 
 /// Why the server could not start, or had to stop.

@@ -156,6 +156,7 @@ mod tests {
             public_url = ["https://a.example"]
             allow_origin = []
             demo = true
+            lab = true
             connections_max = 5
             [[namespace]]
             name = "news"

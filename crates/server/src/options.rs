@@ -87,6 +87,9 @@ options! {
     /// Open the namespace demo to anyone and serve the demo page. Only on loopback addresses.
     demo: Option<bool>, "SOSIK_DEMO", "BOOL", "false",
         num_args = 0..=1, require_equals = true, default_missing_value = "true";
+    /// Serve /lab/echo, a WebSocket that sends everything back, for conformance suites. Only on loopback addresses.
+    lab: Option<bool>, "SOSIK_LAB", "BOOL", "false",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true";
     /// Most connections at a time, HTTP and TCP together, 1 to 1,000,000; each takes a file descriptor and 1 to 20 KiB.
     connections_max: Option<u32>, "SOSIK_CONNECTIONS_MAX", "N", "20000";
 }

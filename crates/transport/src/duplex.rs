@@ -86,7 +86,7 @@ pub(crate) async fn serve<S, C>(
 }
 
 /// Waits a moment for the client to take the last bytes: a reset would throw away what is still on its way.
-async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut io: S) {
+pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut io: S) {
     let drain = async {
         let _ = io.shutdown().await;
         let mut scratch = [0; 1024];

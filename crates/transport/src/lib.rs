@@ -52,3 +52,12 @@ pub fn router(hub: Arc<Hub>) -> axum::Router {
     };
     transports.into_iter().fold(others, mount).with_state(hub)
 }
+
+/// What conformance suites need besides: `/lab/echo`, a WebSocket that sends back messages of up to 16 MiB. For a server
+/// that serves its own machine alone: what a client sends is held for it. Each request must carry a [`Caller`].
+pub fn lab(hub: Arc<Hub>) -> axum::Router {
+    axum::Router::new().route(ECHO_PATH, websocket::echo::route()).with_state(hub)
+}
+
+/// The path that [`lab`] serves.
+pub const ECHO_PATH: &str = "/lab/echo";

@@ -1,5 +1,6 @@
 //! WebSocket (RFC 6455): frames both ways through browsers. What is written are the frames made once for everybody.
 
+pub(crate) mod echo;
 mod handshake;
 mod hear;
 mod messages;

@@ -76,6 +76,8 @@ const CASES: &[Case] = &[
         used: |c| join(&c.allow_origins), values: ["http://a", "http://b", "http://c http://d", ""] },
     Case { key: "demo", flag: "true", variable: "false", file: "true",
         used: |c| c.demo.to_string(), values: ["true", "false", "true", "false"] },
+    Case { key: "lab", flag: "true", variable: "false", file: "true",
+        used: |c| c.lab.to_string(), values: ["true", "false", "true", "false"] },
     Case { key: "connections_max", flag: "1", variable: "2", file: "3",
         used: |c| c.limits.connections_max.to_string(), values: ["1", "2", "3", "20000"] },
 ];
@@ -190,6 +192,16 @@ fn the_demo_is_for_loopback_alone() {
     for flag in ["--listen=127.0.0.2:0", "--listen=[::1]:0"] {
         assert!(load(&["--demo", flag], &[], None).is_ok(), "{flag}");
     }
+}
+
+// Mutant: the address not looked at -> the first line starts.
+#[test]
+fn the_laboratory_is_for_loopback_alone() {
+    for flag in ["--listen=0.0.0.0:0", "--listen=[::]:0"] {
+        let error = load(&["--lab", flag], &[], None).unwrap_err().to_string();
+        assert!(error.contains("--lab") && error.contains("loopback"), "{error}");
+    }
+    assert!(load(&["--lab", "--listen=127.0.0.2:0", "--tcp-listen=0.0.0.0:0"], &[], None).unwrap().lab);
 }
 
 fn namespaces(name: &str, text: &str) -> Result<Checked, OptionsError> {

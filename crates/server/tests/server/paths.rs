@@ -24,6 +24,15 @@ async fn the_first_page_is_the_demo_or_a_few_words() {
     assert_eq!(ask_path(running.http, &parts[0], &[]).await.status, 404);
 }
 
+// Mutant: the route mounted without --lab -> 426.
+#[tokio::test]
+async fn the_laboratory_is_served_when_it_was_asked_for() {
+    let running = server(|_| {}).await;
+    assert_eq!(ask_path(running.http, "/lab/echo", &[]).await.status, 404);
+    let running = server(|options| options.lab = true).await;
+    assert_eq!(ask_path(running.http, "/lab/echo", &[]).await.status, 426);
+}
+
 #[tokio::test]
 async fn an_unknown_path_is_told_the_known_ones() {
     let running = server(|_| {}).await;
