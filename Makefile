@@ -62,7 +62,7 @@ proof: tools ## the seeded tests with many seeds (PROOF_SEEDS=5000), bounded by 
 	@cargo nextest --version >/dev/null 2>&1 || { echo 'make proof needs cargo-nextest: cargo install cargo-nextest --locked'; exit 1; }
 	SOSIK_SEEDS=$(PROOF_SEEDS) cargo nextest run $(LOCKED) --workspace --profile proof
 
-bench: ## measure a release build, about 3 min (MODE=full: medians of 3; PARTS="deliveries idle …"); writes target/bench/
+bench: ## measure a release build, about 3 min (MODE=full: medians of three; PARTS="deliveries idle …"); writes target/bench/
 	cargo build $(LOCKED) --release -p sosik-cli -p sosik-bench
 	target/release/sosik-bench $(if $(filter full,$(MODE)),--full) $(PARTS)
 

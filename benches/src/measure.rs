@@ -26,6 +26,8 @@ pub(crate) struct Figure {
     pub(crate) spent: Spent,
     pub(crate) bytes_each: f64,
     pub(crate) reads_each: f64,
+    /// Answers of HTTP, 0 where it is a stream.
+    pub(crate) answers_each: f64,
     /// How late the sender itself was at the most, milliseconds.
     pub(crate) sender_late_ms: f64,
 }
@@ -75,6 +77,7 @@ pub(crate) fn deliver(
         spent,
         bytes_each: each(more_bytes - bytes),
         reads_each: each(more_reads - reads),
+        answers_each: each(outcome.answers),
         sender_late_ms: published.late.as_secs_f64() * 1e3,
     })
 }

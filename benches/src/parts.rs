@@ -37,7 +37,7 @@ impl Setting {
 
     /// How long a figure is measured.
     pub(crate) fn lasting(&self) -> Duration {
-        self.either(Duration::from_secs(2), Duration::from_secs(4))
+        self.either(Duration::from_millis(1_500), Duration::from_secs(4))
     }
 
     /// By the mode.

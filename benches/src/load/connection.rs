@@ -36,9 +36,7 @@ pub(super) struct Connection {
 pub(super) struct Brought {
     pub(super) bytes: u64,
     pub(super) reads: u64,
-    /// Answers, and how many of them said that nothing is new.
     pub(super) answers: u64,
-    pub(super) unchanged: u64,
     /// When the next request may be sent, milliseconds.
     pub(super) again_ms: Option<u64>,
 }
@@ -179,7 +177,6 @@ impl Connection {
             }
             brought.again_ms = Some(answers::number_of(body, "\"rearm_ms\":"));
             brought.answers += 1;
-            brought.unchanged += u64::from(answer.status == 304);
             self.place.follow(&self.held, &answer);
             self.held.drain(..answer.body.end);
             self.ready = true;

@@ -37,8 +37,8 @@ pub(crate) struct Outcome {
     pub(crate) latencies: Latencies,
     /// From the beginning of the crowd until a reader had all that it came for, each reader.
     pub(crate) done: Latencies,
+    /// Of HTTP, of those that ask again.
     pub(crate) answers: u64,
-    pub(crate) unchanged: u64,
 }
 
 /// All that the thread owns.
@@ -160,7 +160,6 @@ impl Receiver {
             bytes += brought.bytes;
             reads += brought.reads;
             outcome.answers += brought.answers;
-            outcome.unchanged += brought.unchanged;
             self.ready += usize::from(!was_ready && (connection.ready || connection.ended));
             connection.ready |= connection.ended;
             self.go_on(number, &brought);

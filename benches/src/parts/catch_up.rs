@@ -109,7 +109,7 @@ fn fill(server: &Process, count: u64) -> Result<(), Failed> {
 }
 
 const BEHIND: u64 = 1_000_000;
-const BEHIND_SHORT: u64 = 300_000;
+const BEHIND_SHORT: u64 = 200_000;
 /// The live events go to channel 0.
 const BEHIND_CHANNEL: u32 = 1;
 const LIVE_PER_S: f64 = 200.0;

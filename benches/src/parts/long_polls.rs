@@ -15,7 +15,7 @@ use crate::{
 /// How long half of them and nearly all of them waited, and what an answer costs; beside the floor with as many sockets.
 pub(crate) fn run(setting: &Setting) -> Result<Vec<Line>, Failed> {
     let readers = setting.connections(READERS);
-    let events = setting.either(4, 8);
+    let events = setting.either(3, 8);
     let sample = sample(&Process::in_memory()?, Carrier::WebSocket)?;
     let ours = one_by_one(Process::in_memory()?, Carrier::LongPoll, readers, events, &sample)?;
     let floor = one_by_one(Process::floor(Floor::Send)?, Carrier::WebSocket, readers, events, &sample)?;

@@ -38,15 +38,16 @@ impl Work {
 
     /// A fresh server.
     pub(crate) fn by_server(&self, setting: &Setting) -> Result<Side, Failed> {
-        self.by(setting, Process::in_memory()?, &[])
+        self.by(setting.lasting(), Process::in_memory()?, &[])
     }
 
     /// A fresh floor, which sends `sample`.
     pub(crate) fn by_floor(&self, setting: &Setting, sample: &[u8]) -> Result<Side, Failed> {
-        self.by(setting, Process::floor(Floor::Send)?, sample)
+        // It is measured twice.
+        self.by(setting.lasting() * 2 / 3, Process::floor(Floor::Send)?, sample)
     }
 
-    fn by(&self, setting: &Setting, mut process: Process, sample: &[u8]) -> Result<Side, Failed> {
+    fn by(&self, lasting: Duration, mut process: Process, sample: &[u8]) -> Result<Side, Failed> {
         let to = if self.carrier == Carrier::Tcp { process.tcp } else { process.http };
         let mut publisher = process.publisher(sample)?;
         let plan = Plan { channels: self.channels, ..Plan::new(self.carrier, to, self.readers) };
@@ -57,8 +58,8 @@ impl Work {
         let window = |lasting| Pace::Window { in_flight: self.in_flight, lasting };
         // The first events pay for structures that are there later.
         deliver(&mut process, &crowd, &mut publisher, fixed(WARM))?;
-        let fixed = deliver(&mut process, &crowd, &mut publisher, fixed(setting.lasting()))?;
-        let saturated = deliver(&mut process, &crowd, &mut publisher, window(setting.lasting()))?;
+        let fixed = deliver(&mut process, &crowd, &mut publisher, fixed(lasting))?;
+        let saturated = deliver(&mut process, &crowd, &mut publisher, window(lasting))?;
         Ok(Side { fixed, saturated })
     }
 }

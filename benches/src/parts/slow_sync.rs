@@ -85,7 +85,7 @@ fn measure(setting: &Setting, server: &Process) -> Result<[Latencies; 2], Failed
             let asker = server.asker()?;
             reading.push(scope.spawn(move || repeat(asker, &request, READ_EACH, stop)));
         }
-        thread::sleep(setting.either(Duration::from_secs(3), Duration::from_secs(5)));
+        thread::sleep(setting.either(Duration::from_secs(2), Duration::from_secs(5)));
         stop.store(true, Ordering::Relaxed);
         let mut both = [Latencies::default(), Latencies::default()];
         for (sum, threads) in both.iter_mut().zip([reading, publishing]) {

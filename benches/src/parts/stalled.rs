@@ -44,7 +44,7 @@ const HEALTHY: usize = 1_000;
 const PER_S: f64 = 50.0;
 const WARM_S: f64 = 1.0;
 /// Shorter than what the server closes a stalled connection after.
-const SHORT_S: f64 = 8.0;
+const SHORT_S: f64 = 5.0;
 const FULL_S: f64 = 20.0;
 const RECEIVE_BUFFER: usize = 4_096;
 const TIMES: f64 = 1.5;

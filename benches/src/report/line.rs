@@ -56,7 +56,9 @@ impl Line {
 
     /// With what every measurement of deliveries tells.
     pub(crate) fn figure(self, figure: &Figure) -> Self {
-        let line = self.others(figure.spent.others).more([
+        // Only transports that ask again have answers.
+        let answers = Some(("answers_each", figure.answers_each)).filter(|(_, each)| *each > 0.0);
+        let line = self.others(figure.spent.others).more(answers).more([
             ("deliveries_per_s", figure.per_s()),
             ("p50_ms", figure.latencies.ms(0.5)),
             ("p99_ms", figure.latencies.ms(0.99)),

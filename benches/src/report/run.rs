@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Line, plot};
+use super::{Line, plot, table};
 use crate::{Failed, load::clock, machine, parts::Setting};
 
 /// A run.
@@ -27,7 +27,7 @@ impl Run {
         self.lines.extend(lines);
     }
 
-    /// Writes `results.json` and `goals.svg` to `target/bench/` (or to `SOSIK_BENCH_OUT`).
+    /// Writes `results.json`, its table and `goals.svg` to `target/bench/` (or to `SOSIK_BENCH_OUT`).
     pub(crate) fn write(&self, failed: &[String]) -> Result<(), Failed> {
         let directory =
             env::var_os("SOSIK_BENCH_OUT").map_or_else(|| PathBuf::from("target/bench"), PathBuf::from);
@@ -42,6 +42,9 @@ impl Run {
         let path = directory.join("results.json");
         fs::write(&path, serde_json::to_string_pretty(&results)? + "\n")?;
         println!("\nwritten: {}", path.display());
+        let path = directory.join("results.md");
+        fs::write(&path, table::markdown(&self.lines))?;
+        println!("written: {}", path.display());
         let path = directory.join("goals.svg");
         if plot::draw(&path, &self.lines)? {
             println!("written: {}", path.display());
