@@ -49,8 +49,16 @@ impl Carrier {
                 let mut bytes = handshake.as_bytes().to_vec();
                 // Masked with zeros (RFC 6455 section 5.3): the key may be any, and this is a benchmark.
                 for frame in frames {
-                    let [high, low] = (frame.len() as u16).to_be_bytes();
-                    bytes.extend([0x81, 0x80 | 126, high, low, 0, 0, 0, 0]);
+                    bytes.push(0x81);
+                    // The length in as few bytes as it takes (RFC 6455 section 5.2): another one is refused.
+                    match frame.len() as u16 {
+                        length @ 0..126 => bytes.push(0x80 | length as u8),
+                        length => {
+                            bytes.push(0x80 | 126);
+                            bytes.extend(length.to_be_bytes());
+                        }
+                    }
+                    bytes.extend([0; 4]);
                     bytes.extend(frame.as_bytes());
                 }
                 bytes

@@ -95,10 +95,11 @@ impl Connection {
         self.write();
     }
 
-    /// Reads what is there and gives every marker to `take`.
+    /// Reads what is there and gives every marker to `take`. `closed` says that the end is there too.
     pub(super) fn read(
         &mut self,
         chunk: &mut [u8],
+        closed: bool,
         take: &mut impl FnMut(&mut Seen, u32, Marker),
     ) -> Brought {
         let mut brought = Brought::default();
@@ -130,8 +131,9 @@ impl Connection {
                 }
                 self.take_all(bytes, take);
             }
-            // A short read has emptied the socket (epoll(7)): another one would only be told so.
-            if count < chunk.len() - HELD_MOST {
+            // A short read has emptied the socket (epoll(7)): another one would only be told so. But the end comes with no
+            // event of its own.
+            if !closed && count < chunk.len() - HELD_MOST {
                 break;
             }
         }

@@ -228,19 +228,21 @@ mod tests {
         assert_eq!(told(&[1, 2, 4, 3, 5, 6, 7, 8, 9, 10]), Tally { reordered: 2, ..whole });
     }
 
-    // Mutant: `cut` not counted -> a server that dies looks as if it had nothing more to say.
+    // Mutants: `cut` not counted -> a server that dies looks as if it had nothing more to say; the end that comes with the last
+    // bytes is not read -> the same.
     #[test]
     fn a_connection_that_ends_is_told() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let plan = Plan::new(Carrier::Stream, listener.local_addr().unwrap(), 1);
-        let refused = thread::spawn(move || {
-            let mut socket = listener.accept().unwrap().0;
-            assert!(socket.read(&mut [0; 1024]).unwrap() > 0);
-            socket.write_all(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").unwrap();
-            socket
-        });
-        let crowd = Crowd::open(plan).unwrap();
-        let _socket = refused.join().unwrap();
-        assert_eq!(crowd.count(0).unwrap().tally, Tally { cut: 1, ..Tally::default() });
+        for last in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n\"caught_up\""] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let plan = Plan::new(Carrier::Stream, listener.local_addr().unwrap(), 1);
+            let ending = thread::spawn(move || {
+                let mut socket = listener.accept().unwrap().0;
+                assert!(socket.read(&mut [0; 1024]).unwrap() > 0);
+                socket.write_all(last.as_bytes()).unwrap();
+            });
+            let crowd = Crowd::open(plan).unwrap();
+            ending.join().unwrap();
+            assert_eq!(crowd.count(0).unwrap().tally, Tally { cut: 1, ..Tally::default() }, "{last}");
+        }
     }
 }

@@ -148,15 +148,16 @@ impl Receiver {
             }
             let (outcome, plan, run, began) = (&mut self.outcome, &self.plan, self.run, self.began);
             let read_ns = if reads == 0 { now_ns } else { clock::ns() };
-            let brought = connection.read(&mut self.chunk, &mut |seen, channel, marker| {
-                if seen.take(&marker, run, channel) {
-                    delivered += 1;
-                    outcome.latencies.add_ns(read_ns.saturating_sub(marker.sent_ns));
-                    if seen.events() == plan.wanted {
-                        outcome.done.add_ns(began.elapsed().as_nanos() as u64);
+            let brought =
+                connection.read(&mut self.chunk, event.is_read_closed(), &mut |seen, channel, marker| {
+                    if seen.take(&marker, run, channel) {
+                        delivered += 1;
+                        outcome.latencies.add_ns(read_ns.saturating_sub(marker.sent_ns));
+                        if seen.events() == plan.wanted {
+                            outcome.done.add_ns(began.elapsed().as_nanos() as u64);
+                        }
                     }
-                }
-            });
+                });
             bytes += brought.bytes;
             reads += brought.reads;
             outcome.answers += brought.answers;
