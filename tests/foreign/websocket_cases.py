@@ -132,6 +132,7 @@ def cases():
     ten = [b"payload-%d" % at for at in range(10)]
     yield "5.5.2 ten pings at once", b"".join(frame(FIN | PING, one) for one in ten), [pong(one) for one in ten]
     yield "5.5.3 pongs that nobody asked for", frame(FIN | PONG, b"x") * 10 + ping, [pong(b"between")]
+    yield "5.5.3 a pong that nobody asked for behind a ping", ping + frame(FIN | PONG, b"x"), [pong(b"between")]
     yield "5.6 text", frame(FIN | TEXT, hello), [echo(TEXT, hello)]
     yield "5.6 every byte", frame(FIN | BINARY, bytes(range(256))), [echo(BINARY, bytes(range(256)))]
 
