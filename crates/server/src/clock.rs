@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::HeaderValue;
 use sosik_transport::Clock;
 use tokio::time::Instant;
 
@@ -31,4 +32,11 @@ impl Clock for SystemClock {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The present as a `Date` header (RFC 9110 section 6.6.1).
+#[allow(clippy::disallowed_methods, reason = "this file is the server's clock")]
+pub(crate) fn http_date() -> HeaderValue {
+    let text = httpdate::fmt_http_date(SystemTime::now());
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }

@@ -10,7 +10,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -39,6 +39,11 @@ impl<S> HeadClock<S> {
     pub(crate) fn new(stream: S, exchange: Exchange, first_byte: Duration, head: Duration) -> Self {
         let due = Some(Instant::now() + first_byte);
         Self { stream, exchange, seen: 0, head, due, begun: false, timer: None }
+    }
+
+    /// The connection alone.
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
     }
 
     /// Takes note of what a read answered; says whether the peer has been too slow.
@@ -76,6 +81,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HeadClock<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for HeadClock<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.exchange.wrote();
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -84,6 +90,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeadClock<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.exchange.wrote();
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 
@@ -92,7 +99,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeadClock<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_ready() {
+            self.exchange.flushed();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -103,23 +114,43 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeadClock<S> {
 /// Which exchange a connection is at: even while a head is waited for, odd from a head to the end of its answer. Shared
 /// by the connection, the service and the answer's body.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Exchange(Arc<AtomicU32>);
+pub(crate) struct Exchange(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    number: AtomicU32,
+    unflushed: AtomicBool,
+}
 
 impl Exchange {
     /// A head is complete. Answers the number that [`Exchange::end`] takes.
     pub(crate) fn begin(&self) -> u32 {
         let busy = self.number().wrapping_add(1) | 1;
-        self.0.store(busy, Ordering::Release);
+        self.0.number.store(busy, Ordering::Release);
         busy
     }
 
     /// The answer to exchange `busy` is over; of no effect once a later one has begun.
     pub(crate) fn end(&self, busy: u32) {
-        let _ = self.0.compare_exchange(busy, busy.wrapping_add(1), Ordering::AcqRel, Ordering::Relaxed);
+        let _ =
+            self.0.number.compare_exchange(busy, busy.wrapping_add(1), Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Whether every byte that was to be written is written: hyper flushes when it has no more, and not before.
+    pub(crate) fn is_flushed(&self) -> bool {
+        !self.0.unflushed.load(Ordering::Acquire)
+    }
+
+    fn wrote(&self) {
+        self.0.unflushed.store(true, Ordering::Release);
+    }
+
+    fn flushed(&self) {
+        self.0.unflushed.store(false, Ordering::Release);
     }
 
     fn number(&self) -> u32 {
-        self.0.load(Ordering::Acquire)
+        self.0.number.load(Ordering::Acquire)
     }
 
     fn is_busy(number: u32) -> bool {

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    future::{Future, pending, poll_fn},
     pin::{Pin, pin},
     sync::{Arc, OnceLock},
     task::{Context, Poll},
@@ -10,22 +11,25 @@ use std::{
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, Version, header, response::Parts};
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use sosik_transport::Caller;
+use parking_lot::Mutex;
+use sosik_transport::{Caller, Connection, Offer, Served, Takeover};
 use sosik_wire::{Code, Problem, problem::CONTENT_TYPE};
-use tokio::sync::watch;
+use tokio::{net::TcpStream, sync::watch};
 use tower_service::Service;
 
 use crate::{
+    clock::http_date,
     guard::{Ends, Guard, Verdict},
     head::{Exchange, HeadClock},
     health,
     limits::Limits,
-    listen::{Socket, drained},
+    listen::drained,
     reply::{Reply, problem},
+    stall::Stalling,
 };
 
 /// What all connections of the HTTP listener share.
@@ -74,44 +78,72 @@ impl Front {
     }
 
     /// Serves one connection to its end; when the server drains, to the end of the answer that is being given.
-    pub(crate) async fn serve(self: Arc<Self>, socket: Socket, ends: Ends) {
+    pub(crate) async fn serve(self: Arc<Self>, socket: TcpStream, ends: Ends) {
+        let mut next = Some(Connection::of_socket(socket));
+        let mut first_byte_ms = self.limits.first_byte_ms;
+        while let Some(connection) = next {
+            // Boxed, so that an answer that lasts does not hold the room of what began it.
+            let taken = Box::pin(self.clone().serve_http1(connection, ends, first_byte_ms)).await;
+            let Some(served) = taken else { return };
+            next = served.await;
+            first_byte_ms = self.limits.idle_ms;
+        }
+    }
+
+    /// Answers requests until the connection ends, or until an answer takes it over: that is served by what this returns.
+    async fn serve_http1(
+        self: Arc<Self>,
+        connection: Connection,
+        ends: Ends,
+        first_byte_ms: u64,
+    ) -> Option<Served> {
         let exchange = Exchange::default();
-        let (first, head) = (self.limits.first_byte_ms, self.limits.head_ms);
-        let clocked = HeadClock::new(
-            socket,
-            exchange.clone(),
-            Duration::from_millis(first),
-            Duration::from_millis(head),
-        );
-        let front = self.clone();
-        let service = service_fn(move |request| front.clone().answer(request, ends, exchange.clone()));
-        let mut connection =
-            pin!(self.http1.serve_connection(TokioIo::new(clocked), service).with_upgrades());
+        let taking: Taking = Arc::default();
+        let [first, head, stall] =
+            [first_byte_ms, self.limits.head_ms, self.limits.stall_ms].map(Duration::from_millis);
+        let io = HeadClock::new(Stalling::new(connection, stall), exchange.clone(), first, head);
+        let (front, asked) = (self.clone(), (exchange.clone(), taking.clone()));
+        let service = service_fn(move |request| front.clone().answer(request, ends, asked.clone()));
+        let mut http1 = self.http1.serve_connection(TokioIo::new(io), service);
         let mut draining = self.draining.clone();
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = drained(&mut draining) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let mut draining = pin!(drained(&mut draining));
+        let mut is_draining = false;
+        let ended = poll_fn(|cx| {
+            if !is_draining && draining.as_mut().poll(cx).is_ready() {
+                is_draining = true;
+                Pin::new(&mut http1).graceful_shutdown();
             }
-        };
-        if let Err(error) = ended {
+            let ended = Pin::new(&mut http1).poll(cx);
+            if ended.is_pending() && exchange.is_flushed() && taking.lock().is_some() {
+                return Poll::Ready(Ok(()));
+            }
+            ended
+        });
+        if let Err(error) = ended.await {
             tracing::trace!(%error, peer = %ends.peer, "connection");
         }
+        let Taken { takeover, head, version } = taking.lock().take()?;
+        let parts = http1.into_parts();
+        let connection = parts.io.into_inner().into_inner().into_inner();
+        takeover.run(connection.with_unread(parts.read_buf), &head, version)
     }
 
     async fn answer(
         self: Arc<Self>,
         mut request: Request<Incoming>,
         ends: Ends,
-        exchange: Exchange,
+        (exchange, taking): (Exchange, Taking),
     ) -> Result<Response<Answered>, Infallible> {
         let busy = exchange.begin();
+        let version = request.version();
         let (mut response, origin) = match self.guard.judge(&request, ends) {
             Verdict::Done(response) => (response, None),
             Verdict::Pass(origin) => {
                 request.extensions_mut().insert(self.caller.clone());
                 request.extensions_mut().insert(ends);
+                if matches!(*request.method(), Method::GET | Method::POST) {
+                    request.extensions_mut().insert(Offer);
+                }
                 let router = self.router.get().unwrap_or(&self.opening);
                 let response = router.clone().call(request.map(Body::new)).await;
                 (response.unwrap_or_else(|never| match never {}), origin)
@@ -119,10 +151,26 @@ impl Front {
         };
         explain(&mut response);
         Guard::finish(&mut response, origin);
-        // A connection that changes its protocol has no further heads: it stays busy to its end.
-        let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        Ok(response.map(|body| Answered { body, ends: (!upgraded).then_some((exchange, busy)) }))
+        if let Some(takeover) = response.extensions_mut().remove::<Takeover>() {
+            let (mut head, _) = response.into_parts();
+            // The router counts the empty body that stands for what is written instead of it.
+            head.headers.remove(header::CONTENT_LENGTH);
+            head.headers.insert(header::DATE, http_date());
+            *taking.lock() = Some(Taken { takeover, head, version });
+            // Never answered: the connection is taken from below it.
+            return pending().await;
+        }
+        Ok(response.map(|body| Answered { body, exchange, busy }))
     }
+}
+
+/// Where an answer that takes its connection over waits for it.
+type Taking = Arc<Mutex<Option<Taken>>>;
+
+struct Taken {
+    takeover: Takeover,
+    head: Parts,
+    version: Version,
 }
 
 /// The router refuses a method without a word; this adds one.
@@ -160,7 +208,8 @@ pub(crate) fn refusal() -> Bytes {
 #[derive(Debug)]
 struct Answered {
     body: Reply,
-    ends: Option<(Exchange, u32)>,
+    exchange: Exchange,
+    busy: u32,
 }
 
 impl http_body::Body for Answered {
@@ -185,8 +234,6 @@ impl http_body::Body for Answered {
 
 impl Drop for Answered {
     fn drop(&mut self) {
-        if let Some((exchange, busy)) = self.ends.take() {
-            exchange.end(busy);
-        }
+        self.exchange.end(self.busy);
     }
 }

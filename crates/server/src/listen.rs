@@ -21,7 +21,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{error::ServeError, guard::Ends, limits::Limits, stall::Stalling};
+use crate::{error::ServeError, guard::Ends, limits::Limits};
 
 /// The sockets of all listeners: how many there may be, and what became of the others.
 #[derive(Debug)]
@@ -66,9 +66,6 @@ pub(crate) struct Door {
     refusal: Bytes,
 }
 
-/// An accepted connection.
-pub(crate) type Socket = Stalling<TcpStream>;
-
 impl Door {
     /// Listens on `addr`; `option` is the one that said so.
     pub(crate) fn open(
@@ -90,7 +87,7 @@ impl Door {
     }
 
     /// Hands each connection to `serve` until the server drains, then waits for those that are there.
-    pub(crate) async fn run<F>(self, serve: impl Fn(Socket, Ends) -> F)
+    pub(crate) async fn run<F>(self, serve: impl Fn(TcpStream, Ends) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -101,7 +98,13 @@ impl Door {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => match self.admit(stream, peer) {
-                        Admitted::In(socket, ends) => _ = connections.spawn(serve(socket, ends)),
+                        Admitted::In(socket, ends, slot) => {
+                            let serving = serve(socket, ends);
+                            connections.spawn(async move {
+                                serving.await;
+                                drop(slot);
+                            });
+                        }
                         Admitted::Full(stream) => if let Ok(turn) = refusals.clone().try_acquire_owned() {
                             connections.spawn(refuse(stream, self.refusal.clone(), turn));
                         },
@@ -135,7 +138,7 @@ impl Door {
         if let Err(error) = prepare(&stream, self.stall) {
             tracing::debug!(%error, "socket options");
         }
-        Admitted::In(Stalling::new(stream, self.stall).holding(slot), Ends { peer, local })
+        Admitted::In(stream, Ends { peer, local }, slot)
     }
 
     /// After an error of `accept`: at once again when it was that connection's, later when the system has no room.
@@ -166,7 +169,7 @@ pub(crate) async fn drained(draining: &mut watch::Receiver<bool>) {
 }
 
 enum Admitted {
-    In(Socket, Ends),
+    In(TcpStream, Ends, OwnedSemaphorePermit),
     Full(TcpStream),
     Gone,
 }

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use sosik_core::Full;
-use sosik_transport::{Caller, Hub};
+use sosik_transport::{Caller, Connection, Hub, tcp};
 use sosik_wire::{Down, Encoding, Goodbye};
 use tokio::{sync::watch, time::timeout};
 
@@ -92,7 +92,16 @@ pub async fn start(options: Checked) -> Result<Running, ServeError> {
     front.open(router(&measured, options.demo, options.lab));
     if let Some(door) = tcp_door {
         let hub = hub.clone();
-        let serve = move |socket, _| sosik_transport::tcp::serve(hub.clone(), caller.clone(), socket);
+        let serve = move |socket, _| {
+            let opening = tcp::open(hub.clone(), caller.clone(), Connection::of_socket(socket));
+            // Boxed, so that what begins a connection takes no room once it has begun.
+            let opening = Box::pin(opening);
+            async move {
+                if let Some(served) = opening.await {
+                    served.await;
+                }
+            }
+        };
         tasks.spawn("tcp", door.run(serve));
     }
     let control = data.as_ref().zip(measured.stores.disk.clone());

@@ -10,7 +10,6 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::OwnedSemaphorePermit,
     time::{Instant, Sleep},
 };
 
@@ -21,18 +20,16 @@ pub(crate) struct Stalling<S> {
     stream: S,
     patience: Duration,
     blocked: Option<Pin<Box<Sleep>>>,
-    #[allow(dead_code, reason = "held for its drop")]
-    slot: Option<OwnedSemaphorePermit>,
 }
 
 impl<S> Stalling<S> {
     pub(crate) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, blocked: None, slot: None }
+        Self { stream, patience, blocked: None }
     }
 
-    /// Gives `slot` back when the connection is dropped, whoever has it by then: an upgraded one leaves its server.
-    pub(crate) fn holding(self, slot: OwnedSemaphorePermit) -> Self {
-        Self { slot: Some(slot), ..self }
+    /// The connection alone.
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
     }
 
     /// Passes on what a write answered, unless it has been `Pending` for too long.

@@ -18,7 +18,7 @@ use sosik_core::{ChannelName, Cursor, Data, Draft, Error, Event, Grant, Pattern,
 use sosik_transport::{
     Hub, Seat,
     form::Pieces,
-    pump::{Encode, Outbox, Pumped, Socket, Tally, pump},
+    pump::{Encode, Outbox, Pumped, ROUNDS_MAX, Socket, Tally, pump},
 };
 use sosik_wire::{Down, Refused, normalise};
 pub use talk::TOY;
@@ -71,7 +71,7 @@ impl Toy {
         let (now, tally) = (self.hub.clock.wall_ms(), &mut Tally::default());
         let mut peer = Socket { io: &mut self.socket, cx };
         let stop = match &mut self.reader {
-            Some(reader) => pump(reader, &mut self.outbox, &Lines, &mut peer, now, tally),
+            Some(reader) => pump(reader, &mut self.outbox, &Lines, &mut peer, now, ROUNDS_MAX, tally),
             None => self.outbox.flush(&mut peer, tally).unwrap_or(Pumped::Idle),
         };
         match stop {

@@ -40,12 +40,12 @@ impl http_body::Body for FeedBody {
             return Poll::Ready(None);
         }
         let mut slot = Slot::default();
-        if let Poll::Ready(turn) = self.feed.turn(cx, &mut slot) {
+        if let Poll::Ready(turn) = self.feed.turn_to(cx, &mut slot) {
             self.ended = true;
             if let Turn::Over(goodbye) = turn {
                 self.feed.push(&Down::Goodbye(goodbye));
                 slot.most = usize::MAX;
-                self.feed.outbox.flush(&mut slot, &mut Tally::default());
+                self.feed.place().outbox.flush(&mut slot, &mut Tally::default());
             }
         }
         match (slot.bytes.is_empty(), self.ended) {

@@ -8,23 +8,24 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use smallvec::SmallVec;
 use sosik_core::{Cursor, Error, Joined, Pattern, Start};
 use sosik_wire::{
     Down, Goodbye, GoodbyeFrame, Hello, OkFrame, Refused, Subscribe, TransportName as Transport, Unsubscribe,
     Up,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::{
-    feed::{Answer, Feed, Turn},
+    close::close,
+    connection::Connection,
+    feed::{Answer, Feed, Place, Turn},
     form::{Form, Pieces},
     http::welcome,
     hub::{Caller, Hub},
-    pump::{Socket, Tally},
     uplink,
 };
 
@@ -54,45 +55,14 @@ pub(crate) enum Inbound {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve<S, C>(
-    hub: Arc<Hub>,
-    caller: Caller,
-    io: S,
-    codec: C,
-    transport: Transport,
-    form: Form,
-) where
-    S: AsyncRead + AsyncWrite + Send + Unpin,
-    C: Codec,
-{
-    let mut feed = Feed::new(&hub, transport, form);
-    feed.due = hub.clock.steady_ms() + hub.settings.hello_ms;
-    let mut duplex = Duplex {
-        hub,
-        caller,
-        io,
-        codec,
-        feed,
-        greeted: false,
-        input_ended: false,
-        ending: None,
-        waiting: None,
-        jobs: FuturesUnordered::new(),
-        tokens: Vec::new(),
-        next_token: 0,
-    };
-    poll_fn(|cx| duplex.poll(cx)).await;
-    close(duplex.io).await;
-}
-
-/// Waits a moment for the client to take the last bytes: a reset would throw away what is still on its way.
-pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut io: S) {
-    let drain = async {
-        let _ = io.shutdown().await;
-        let mut scratch = [0; 1024];
-        while matches!(io.read(&mut scratch).await, Ok(count) if count > 0) {}
-    };
-    let _ = tokio::time::timeout(Duration::from_millis(CLOSE_MS), drain).await;
+pub(crate) async fn serve<C: Codec>(mut duplex: Duplex<C>) -> Option<Connection> {
+    let ended = poll_fn(|cx| duplex.poll(cx)).await;
+    if let Some(connection) = ended {
+        drop(duplex);
+        // Boxed: it would make the task of every idle connection larger.
+        Box::pin(close(connection)).await;
+    }
+    None
 }
 
 /// What reading came to.
@@ -107,88 +77,154 @@ enum Read {
     Closed,
 }
 
-struct Duplex<S, C> {
-    hub: Arc<Hub>,
-    caller: Caller,
-    io: S,
-    codec: C,
+/// A connection and what it is at.
+pub(crate) struct Duplex<C> {
     feed: Feed,
-    greeted: bool,
-    input_ended: bool,
-    /// How it ends, once everything that was begun is answered. Nothing is read any more.
-    ending: Option<GoodbyeFrame>,
-    /// A frame that needs the reader while it is away.
-    waiting: Option<Up>,
-    jobs: FuturesUnordered<Pin<Box<dyn Future<Output = Down> + Send>>>,
-    /// Joins that wait for their backlog: token, id, channels.
-    tokens: Vec<(u64, Option<u64>, Vec<String>)>,
-    next_token: u64,
+    talk: Talk<C>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
-    /// Ready when the connection has ended.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+impl<C: Codec> Duplex<C> {
+    /// Over `connection`, to which `first` is written before all frames.
+    pub(crate) fn new(
+        hub: &Arc<Hub>,
+        caller: Caller,
+        connection: Connection,
+        codec: C,
+        transport: Transport,
+        form: Form,
+        first: Pieces,
+    ) -> Self {
+        let feed = Feed::new(hub, transport, form, Some(connection));
+        {
+            let mut place = feed.place();
+            place.due = hub.clock.steady_ms() + hub.settings.hello_ms;
+            place.push_pieces(first);
+        }
+        let talk = Talk {
+            hub: hub.clone(),
+            caller,
+            codec,
+            greeted: false,
+            input_ended: false,
+            ending: None,
+            waiting: None,
+            jobs: None,
+            tokens: Vec::new(),
+            next_token: 0,
+        };
+        Self { feed, talk }
+    }
+
+    /// Ready when the connection has ended, with what is left of it.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Connection>> {
+        let Self { feed, talk } = self;
         for _ in 0..TURNS_MAX {
-            while let Poll::Ready(Some(answer)) = self.jobs.poll_next_unpin(cx) {
-                self.feed.push(&answer);
-            }
-            if let Some(goodbye) = self.ending.take_if(|_| self.jobs.is_empty()) {
-                return self.say_goodbye(cx, goodbye);
-            } else if self.ending.is_some() {
+            let answers = talk.answers(cx);
+            let mut place = feed.place();
+            answers.iter().for_each(|answer| place.push(answer));
+            if let Some(goodbye) = talk.ending.take_if(|_| talk.jobs.is_none()) {
+                let close = talk.codec.close(&goodbye);
+                place.push(&Down::Goodbye(*goodbye));
+                place.push_pieces(close);
+                drop(place);
+                return Poll::Ready(feed.finish(cx));
+            } else if talk.ending.is_some() {
                 return Poll::Pending;
             }
-            let read = self.read(cx);
+            let read = talk.read(&mut place, cx);
             if let Read::Closed = read {
-                return self.finish(cx);
+                drop(place);
+                return Poll::Ready(feed.finish(cx));
             }
-            let held_up = self.is_held_up();
-            self.ending = match self.turn(cx) {
-                Poll::Ready(None) => return Poll::Ready(()),
+            let held_up = talk.is_held_up(&mut place);
+            drop(place);
+            let ending = match talk.turn(feed, cx) {
+                Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(goodbye) => goodbye,
                 Poll::Pending => None,
             };
+            talk.ending = ending.map(Box::new);
             match read {
-                _ if self.ending.is_some() => {}
-                Read::Fatal(goodbye) => self.ending = Some(goodbye.frame()),
+                _ if talk.ending.is_some() => {}
+                Read::Fatal(goodbye) => talk.ending = Some(Box::new(goodbye.frame())),
                 Read::One => {}
                 // The turn has made room: the socket was not asked, so nothing but this reads on.
-                Read::Nothing if held_up && !self.is_held_up() => {}
-                Read::Nothing | Read::Closed => return self.rest(),
+                Read::Nothing if held_up && !talk.is_held_up(&mut feed.place()) => {}
+                Read::Nothing | Read::Closed => return talk.rest(&mut feed.place()),
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
+}
+
+/// What is said on a connection: the side of its task alone.
+struct Talk<C> {
+    hub: Arc<Hub>,
+    caller: Caller,
+    codec: C,
+    greeted: bool,
+    input_ended: bool,
+    /// How it ends, once everything that was begun is answered. Nothing is read any more.
+    ending: Option<Box<GoodbyeFrame>>,
+    /// A frame that needs the reader while it is away.
+    waiting: Option<Box<Up>>,
+    /// What runs beside the reading; nothing is held for it while nothing runs.
+    jobs: Option<Box<Jobs>>,
+    /// Joins that wait for their backlog: token, id, channels.
+    tokens: Vec<(u64, Option<u64>, Vec<String>)>,
+    next_token: u64,
+}
+
+type Jobs = FuturesUnordered<Pin<Box<dyn Future<Output = Down> + Send>>>;
+
+impl<C: Codec> Talk<C> {
+    /// What the jobs came to. They run with the feed's place unlocked.
+    fn answers(&mut self, cx: &mut Context<'_>) -> SmallVec<[Down; 1]> {
+        let mut answers = SmallVec::new();
+        if let Some(jobs) = &mut self.jobs {
+            while let Poll::Ready(Some(answer)) = jobs.poll_next_unpin(cx) {
+                answers.push(answer);
+            }
+        }
+        if self.jobs.as_ref().is_some_and(|jobs| jobs.is_empty()) {
+            self.jobs = None;
+        }
+        answers
+    }
 
     /// Nothing to do now; ends the connection when nothing can come any more.
-    fn rest(&mut self) -> Poll<()> {
-        let busy = !self.jobs.is_empty() || !self.feed.outbox.is_empty() || self.waiting.is_some();
-        let listens = self.codec.listens_after_end() && !matches!(self.feed.reader(), Ok(None));
-        if (self.input_ended && !busy && !listens) || self.feed.is_stalled() {
-            return Poll::Ready(());
+    fn rest(&mut self, place: &mut Place) -> Poll<Option<Connection>> {
+        let busy = self.jobs.is_some() || !place.outbox.is_empty() || self.waiting.is_some();
+        let listens = self.codec.listens_after_end() && !matches!(place.reader(), Ok(None));
+        if self.input_ended && !busy && !listens {
+            return Poll::Ready(place.connection.take());
+        }
+        if place.is_stalled(&self.hub) {
+            return Poll::Ready(None);
         }
         Poll::Pending
     }
 
     /// Reads and runs one frame.
-    fn read(&mut self, cx: &mut Context<'_>) -> Read {
-        if !self.greeted && self.hub.clock.steady_ms() >= self.feed.due {
+    fn read(&mut self, place: &mut Place, cx: &mut Context<'_>) -> Read {
+        if !self.greeted && self.hub.clock.steady_ms() >= place.due {
             return Read::Fatal(Goodbye::BadRequest);
         }
         if let Some(frame) = self.waiting.take() {
-            self.run(frame);
+            self.run(place, *frame);
         }
         loop {
-            if self.hub.is_draining() || self.is_held_up() {
+            if self.hub.is_draining() || self.is_held_up(place) {
                 return Read::Nothing;
             }
             let mut control = Vec::new();
             let next = self.codec.next(&mut control);
-            control.into_iter().for_each(|pieces| self.feed.push_pieces(pieces));
+            control.into_iter().for_each(|pieces| place.push_pieces(pieces));
             match next {
-                Some(Inbound::Frame(text)) => return self.accept(&text),
+                Some(Inbound::Frame(text)) => return self.accept(place, &text),
                 Some(Inbound::Bad(refused)) => {
-                    self.refuse(refused);
+                    self.refuse(place, refused);
                     return Read::One;
                 }
                 Some(Inbound::Fatal(goodbye)) => return Read::Fatal(goodbye),
@@ -196,9 +232,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
                 None if self.input_ended => return Read::Nothing,
                 None => {}
             }
+            let Some(connection) = &mut place.connection else { return Read::Closed };
             let mut scratch = [0; READ_BYTES];
             let mut buffer = ReadBuf::new(&mut scratch);
-            match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
+            match Pin::new(connection).poll_read(cx, &mut buffer) {
                 Poll::Pending => return Read::Nothing,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.codec.feed(buffer.filled()),
                 Poll::Ready(Ok(())) => self.input_ended = true,
@@ -209,74 +246,76 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
     }
 
     /// Whether something must go on before more is read.
-    fn is_held_up(&mut self) -> bool {
-        let waits = self.waiting.is_some() && self.feed.reader().is_err();
-        let outbox = &self.feed.outbox;
+    fn is_held_up(&mut self, place: &mut Place) -> bool {
+        let waits = self.waiting.is_some() && place.reader().is_err();
+        let outbox = &place.outbox;
         waits
-            || self.jobs.len() >= JOBS_MAX
+            || self.jobs.as_ref().is_some_and(|jobs| jobs.len() >= JOBS_MAX)
             || outbox.len() >= ANSWERS_MAX
             || outbox.bytes() >= ANSWERS_BYTES_MAX
     }
 
     /// A frame's text, in order of arrival.
-    fn accept(&mut self, text: &str) -> Read {
+    fn accept(&mut self, place: &mut Place, text: &str) -> Read {
         match Up::parse(text) {
-            Ok(Up::Hello(hello)) if !self.greeted => self.greet(hello),
+            Ok(Up::Hello(hello)) if !self.greeted => self.greet(place, hello),
             Ok(Up::Hello(_)) => {
-                self.refuse(Refused::by_core(None, &Error::Request("hello was said already")))
+                self.refuse(place, Refused::by_core(None, &Error::Request("hello was said already")))
             }
             Ok(_) if !self.greeted => return Read::Fatal(Goodbye::BadRequest),
-            Ok(frame) => self.run(frame),
-            Err(refused) if self.greeted => self.refuse(refused),
+            Ok(frame) => self.run(place, frame),
+            Err(refused) if self.greeted => self.refuse(place, refused),
             Err(refused) => {
                 let goodbye = match refused.code {
                     sosik_wire::Code::Version => Goodbye::Version,
                     _ => Goodbye::BadRequest,
                 };
-                self.refuse(refused);
+                self.refuse(place, refused);
                 return Read::Fatal(goodbye);
             }
         }
         Read::One
     }
 
-    fn greet(&mut self, hello: Hello) {
+    fn greet(&mut self, place: &mut Place, hello: Hello) {
         self.greeted = true;
-        self.feed.due = u64::MAX;
+        place.due = u64::MAX;
         let client = hello.client.filter(|client| !client.is_empty() && client.len() <= CLIENT_BYTES_MAX);
-        let welcome = welcome(&self.hub, client, None);
-        self.feed.push(&Down::Welcome(welcome));
+        place.push(&Down::Welcome(welcome(&self.hub, client, None)));
     }
 
-    fn run(&mut self, frame: Up) {
+    fn run(&mut self, place: &mut Place, frame: Up) {
         match frame {
-            Up::Subscribe(_) | Up::Unsubscribe(_) if self.feed.reader().is_err() => {
-                self.waiting = Some(frame)
+            Up::Subscribe(_) | Up::Unsubscribe(_) if place.reader().is_err() => {
+                self.waiting = Some(Box::new(frame))
             }
-            Up::Subscribe(frame) => self.subscribe(frame),
-            Up::Unsubscribe(frame) => self.unsubscribe(frame),
-            frame => self.jobs.push(Box::pin(uplink::answer(self.hub.clone(), self.caller.clone(), frame))),
+            Up::Subscribe(frame) => self.subscribe(place, frame),
+            Up::Unsubscribe(frame) => self.unsubscribe(place, frame),
+            frame => {
+                let job = uplink::answer(self.hub.clone(), self.caller.clone(), frame);
+                self.jobs.get_or_insert_default().push(Box::pin(job));
+            }
         }
     }
 
-    fn subscribe(&mut self, frame: Subscribe) {
+    fn subscribe(&mut self, place: &mut Place, frame: Subscribe) {
         let parsed = parse_set(&frame.channels)
             .and_then(|set| Ok((set, Start::parse(frame.after.as_deref(), frame.last)?)));
         let (set, start) = match parsed {
             Ok(parsed) => parsed,
-            Err(error) => return self.refuse(Refused::by_core(frame.id, &error)),
+            Err(error) => return self.refuse(place, Refused::by_core(frame.id, &error)),
         };
         let (id, channels) = (frame.id, frame.channels);
         self.next_token += 1;
         let (token, now) = (self.next_token, self.hub.clock.wall_ms());
-        match self.feed.take_reader() {
-            Some(mut reader) => self.feed.send_away(async move {
+        match place.take_reader() {
+            Some(mut reader) => place.send_away(async move {
                 let outcome = reader.join(&set, start, now, token).await;
                 (Some(reader), Answer::Subscribed { id, channels, token, outcome })
             }),
             None => {
                 let (node, grant) = (self.hub.node.clone(), self.caller.grant.clone());
-                self.feed.send_away(async move {
+                place.send_away(async move {
                     let (reader, outcome) = match node.read(grant, &set, start, now).await {
                         Ok(reader) => (Some(reader), Ok(Joined::Now)),
                         Err(error) => (None, Err(error)),
@@ -287,8 +326,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
         }
     }
 
-    fn unsubscribe(&mut self, frame: Unsubscribe) {
-        let left = parse_set(&frame.channels).and_then(|set| match self.feed.reader() {
+    fn unsubscribe(&mut self, place: &mut Place, frame: Unsubscribe) {
+        let left = parse_set(&frame.channels).and_then(|set| match place.reader() {
             Ok(Some(reader)) => reader.leave(&set).map(|()| reader.cursor()),
             _ => match set.into_iter().next() {
                 Some(first) => Err(Error::NotFollowed(first)),
@@ -296,63 +335,45 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin, C: Codec> Duplex<S, C> {
             },
         });
         match left {
-            Ok(cursor) => self.confirm(frame.id, frame.channels, cursor),
-            Err(error) => self.refuse(Refused::by_core(frame.id, &error)),
+            Ok(cursor) => place.push(&confirmed(frame.id, frame.channels, cursor)),
+            Err(error) => self.refuse(place, Refused::by_core(frame.id, &error)),
         }
     }
 
     /// Lets the feed write, and answers what it comes back with. `Ready(None)` when the peer is gone.
-    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<GoodbyeFrame>> {
+    fn turn(&mut self, feed: &mut Feed, cx: &Context<'_>) -> Poll<Option<GoodbyeFrame>> {
         loop {
-            let turn = {
-                let mut peer = Socket { io: &mut self.io, cx: &mut Context::from_waker(cx.waker()) };
-                self.feed.turn(cx, &mut peer)
-            };
-            match turn {
+            match feed.turn(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Turn::Closed) => return Poll::Ready(None),
                 Poll::Ready(Turn::Over(goodbye)) => return Poll::Ready(Some(goodbye)),
                 Poll::Ready(Turn::Joined(token, cursor)) => {
                     let at = self.tokens.iter().position(|(own, ..)| *own == token);
                     if let Some((_, id, channels)) = at.map(|at| self.tokens.swap_remove(at)) {
-                        self.confirm(id, channels, cursor);
+                        feed.push(&confirmed(id, channels, cursor));
                     }
                 }
                 Poll::Ready(Turn::Subscribed { id, channels, token, outcome }) => match outcome {
                     Ok(Joined::Now) => {
-                        let cursor = self.feed.reader().ok().flatten().and_then(|reader| reader.cursor());
-                        self.confirm(id, channels, cursor);
+                        let mut place = feed.place();
+                        let cursor = place.reader().ok().flatten().and_then(|reader| reader.cursor());
+                        place.push(&confirmed(id, channels, cursor));
                     }
                     Ok(Joined::Later) => self.tokens.push((token, id, channels)),
-                    Err(error) => self.refuse(Refused::by_core(id, &error)),
+                    Err(error) => self.refuse(&mut feed.place(), Refused::by_core(id, &error)),
                 },
             }
         }
     }
 
-    fn confirm(&mut self, id: Option<u64>, channels: Vec<String>, cursor: Option<Cursor>) {
-        let cursor = cursor.map(|cursor| cursor.to_string());
-        self.feed.push(&Down::Ok(OkFrame { id, channels: Some(channels), cursor, ..OkFrame::default() }));
+    fn refuse(&self, place: &mut Place, refused: Refused) {
+        place.push(&uplink::refuse(&self.hub, refused));
     }
+}
 
-    fn refuse(&mut self, refused: Refused) {
-        let frame = uplink::refuse(&self.hub, refused);
-        self.feed.push(&frame);
-    }
-
-    fn say_goodbye(&mut self, cx: &mut Context<'_>, goodbye: GoodbyeFrame) -> Poll<()> {
-        let close = self.codec.close(&goodbye);
-        self.feed.push(&Down::Goodbye(goodbye));
-        self.feed.push_pieces(close);
-        self.finish(cx)
-    }
-
-    /// Writes what fits of the last bytes. A peer that does not take them now learns the same from the end itself.
-    fn finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut peer = Socket { io: &mut self.io, cx };
-        self.feed.outbox.flush(&mut peer, &mut Tally::default());
-        Poll::Ready(())
-    }
+fn confirmed(id: Option<u64>, channels: Vec<String>, cursor: Option<Cursor>) -> Down {
+    let cursor = cursor.map(|cursor| cursor.to_string());
+    Down::Ok(OkFrame { id, channels: Some(channels), cursor, ..OkFrame::default() })
 }
 
 fn parse_set(channels: &[String]) -> Result<Vec<Pattern>, Error> {
@@ -369,7 +390,5 @@ const ANSWERS_MAX: usize = 256;
 const ANSWERS_BYTES_MAX: usize = 256 * 1024;
 /// Frames of one client run before others get a turn.
 const TURNS_MAX: usize = 32;
-/// How long the last bytes may take, milliseconds.
-const CLOSE_MS: u64 = 1_000;
 /// Longest client id, bytes; a longer one is replaced.
 const CLIENT_BYTES_MAX: usize = 64;

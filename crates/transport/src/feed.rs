@@ -1,55 +1,52 @@
-//! One reader with its peer: looks when woken, writes what it finds, keeps time.
+//! One reader with its peer: looks when something may follow, writes what it finds, keeps time.
+//!
+//! A feed is shared between its task and the sweepers. Its task reads from the client, waits for the store and for the
+//! socket. While it has nothing to do the feed is *parked*, and whoever sweeps writes to the socket in place: no task is
+//! woken for news.
+
+mod place;
 
 use std::{
-    future::Future,
-    pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 
-use sosik_core::{Cursor, Error, Joined, Reader};
-use sosik_wire::{Down, Goodbye, GoodbyeFrame, TransportName as Transport};
+use parking_lot::{Mutex, MutexGuard};
+use sosik_core::{Cursor, Error, Joined};
+use sosik_wire::{Down, GoodbyeFrame, TransportName as Transport};
+
+pub(crate) use place::{Answer, Place};
 
 use crate::{
-    figures::Open,
-    form::{Form, Pieces},
+    clock::Now,
+    connection::Connection,
+    form::Form,
     hub::Hub,
-    pump::{Outbox, Peer, Pumped, Tally, pump},
-    sweep::Seat,
+    pump::{Peer, Tally},
+    sweep::{Listing, Waiter},
 };
 
-/// A reader, its place in the wait lists, and what is promised to its peer.
+/// A reader, its place in the wait lists, and what is promised to its peer: the side of its task.
+#[derive(Debug)]
 pub(crate) struct Feed {
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) outbox: Outbox,
-    form: Form,
-    open: Open,
-    seat: Seat,
-    reading: Reading,
+    shared: Arc<Shared>,
+    listing: Listing,
     generation: u64,
-    beat_at: u64,
-    blocked_since: Option<u64>,
-    /// Another deadline of the owner, on the steady clock.
-    pub(crate) due: u64,
 }
 
-enum Reading {
-    /// Nothing is followed yet.
-    Nothing,
-    Here(Reader),
-    /// With the store, or being opened; comes back with the answer to whoever asked.
-    Away(Pin<Box<dyn Future<Output = (Option<Reader>, Answer)> + Send>>),
-}
-
-/// What a reader comes back with.
-pub(crate) enum Answer {
-    /// It fetched a page.
-    Fetched(Result<(), Error>),
-    /// It was opened, or joined channels, for the frame with this id.
-    Subscribed { id: Option<u64>, channels: Vec<String>, token: u64, outcome: Result<Joined, Error> },
+/// What sweepers reach.
+#[derive(Debug)]
+struct Shared {
+    hub: Arc<Hub>,
+    due: AtomicU64,
+    place: Mutex<Place>,
 }
 
 /// Why a feed's turn ended.
+#[derive(Debug)]
 pub(crate) enum Turn {
     /// A subscribe is answered, or must be refused.
     Subscribed { id: Option<u64>, channels: Vec<String>, token: u64, outcome: Result<Joined, Error> },
@@ -62,170 +59,87 @@ pub(crate) enum Turn {
 }
 
 impl Feed {
-    pub(crate) fn new(hub: &Arc<Hub>, transport: Transport, form: Form) -> Self {
-        let mut feed = Self {
-            hub: hub.clone(),
-            outbox: Outbox::default(),
-            form,
-            open: Open::new(&hub.figures, transport),
-            seat: hub.sweep.sit(),
-            reading: Reading::Nothing,
-            generation: u64::MAX,
-            beat_at: 0,
-            blocked_since: None,
-            due: u64::MAX,
-        };
-        feed.beat();
-        feed
+    /// `connection` is what it writes to; without one, what is given to [`Feed::turn`].
+    pub(crate) fn new(
+        hub: &Arc<Hub>,
+        transport: Transport,
+        form: Form,
+        connection: Option<Connection>,
+    ) -> Self {
+        let place = Mutex::new(Place::new(hub, transport, form, connection));
+        let shared = Arc::new(Shared { hub: hub.clone(), due: AtomicU64::new(u64::MAX), place });
+        let listing = hub.sweep.list(shared.clone());
+        Self { shared, listing, generation: u64::MAX }
     }
 
-    /// The same with a reader.
-    pub(crate) fn of(hub: &Arc<Hub>, transport: Transport, form: Form, reader: Reader) -> Self {
-        let mut feed = Self::new(hub, transport, form);
-        feed.reading = Reading::Here(reader);
-        feed
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.shared.hub
+    }
+
+    /// Its place, for its task: not to be held while anything else is done.
+    pub(crate) fn place(&self) -> MutexGuard<'_, Place> {
+        self.shared.place.lock()
+    }
+
+    /// Looks and writes as far as it goes, to its connection. `Pending` means that its task will be woken: by the peer, by
+    /// the reader coming back, by what only a task can do, or when something is due.
+    pub(crate) fn turn(&mut self, cx: &Context<'_>) -> Poll<Turn> {
+        self.turn_with(|place, hub, now| place.turn(hub, now, cx.waker()))
+    }
+
+    /// As [`Feed::turn`], to `peer`.
+    pub(crate) fn turn_to(&mut self, cx: &Context<'_>, peer: &mut impl Peer) -> Poll<Turn> {
+        self.turn_with(|place, hub, now| place.turn_to(hub, now, cx.waker(), peer))
+    }
+
+    fn turn_with(&mut self, turn: impl FnOnce(&mut Place, &Hub, Now) -> Poll<Turn>) -> Poll<Turn> {
+        let Self { shared, listing, generation } = self;
+        let mut place = shared.place.lock();
+        if let Ok(Some(reader)) = place.reader()
+            && *generation != reader.generation()
+        {
+            *generation = reader.generation();
+            listing.follow(reader.watches());
+        }
+        let now = Now::of(&*shared.hub.clock);
+        let turned = turn(&mut place, &shared.hub, now);
+        shared.due.store(place.next_due(&shared.hub, now), Ordering::Relaxed);
+        turned
     }
 
     /// Promises a frame to the peer.
-    pub(crate) fn push(&mut self, frame: &Down) {
-        let pieces = self.form.frame(frame);
-        self.outbox.push(pieces);
+    pub(crate) fn push(&self, frame: &Down) {
+        self.place().push(frame);
     }
 
-    pub(crate) fn push_pieces(&mut self, pieces: Pieces) {
-        self.outbox.push(pieces);
-    }
-
-    /// The reader, unless it is away; `Ok(None)` when nothing was followed yet.
-    pub(crate) fn reader(&mut self) -> Result<Option<&mut Reader>, Away> {
-        match &mut self.reading {
-            Reading::Nothing => Ok(None),
-            Reading::Here(reader) => Ok(Some(reader)),
-            Reading::Away(_) => Err(Away),
-        }
-    }
-
-    /// Takes the reader out for something that has to wait; [`Feed::send_away`] must follow.
-    pub(crate) fn take_reader(&mut self) -> Option<Reader> {
-        match std::mem::replace(&mut self.reading, Reading::Nothing) {
-            Reading::Here(reader) => Some(reader),
-            Reading::Nothing | Reading::Away(_) => None,
-        }
-    }
-
-    pub(crate) fn send_away(&mut self, job: impl Future<Output = (Option<Reader>, Answer)> + Send + 'static) {
-        self.reading = Reading::Away(Box::pin(job));
-    }
-
-    /// Looks and writes as far as it goes. `Pending` means that `cx` will be woken: by the herald, by the peer, by the
-    /// reader coming back, or when something is due.
-    pub(crate) fn turn(&mut self, cx: &mut Context<'_>, peer: &mut impl Peer) -> Poll<Turn> {
-        self.seat.register(cx);
-        if self.hub.is_draining() {
-            let settings = &self.hub.settings;
-            return Poll::Ready(Turn::Over(Goodbye::Drain.frame_after(0, settings.drain_spread_ms)));
-        }
-        if let Poll::Ready(turn) = self.come_back(cx) {
-            return Poll::Ready(turn);
-        }
-        let steady = self.hub.clock.steady_ms();
-        if steady >= self.beat_at && self.outbox.is_empty() {
-            self.outbox.push(self.form.heartbeat());
-            self.beat_at = steady + self.hub.settings.heartbeat_ms;
-        }
-        let mut tally = Tally::default();
-        let pumped = self.pump(peer, &mut tally);
-        self.count(&tally, steady);
-        match pumped {
-            Pumped::Idle => {}
-            Pumped::Blocked => _ = self.blocked_since.get_or_insert(steady),
-            Pumped::Closed => return Poll::Ready(Turn::Closed),
-            Pumped::Over(error) => return Poll::Ready(Turn::Over(Goodbye::from(&error).frame())),
-            Pumped::Joined(token, cursor) => return Poll::Ready(Turn::Joined(token, cursor)),
-            Pumped::Again => cx.waker().wake_by_ref(),
-            Pumped::Below => {
-                self.fetch();
-                cx.waker().wake_by_ref();
-            }
-        }
-        self.seat.due(self.next_due(steady));
-        Poll::Pending
-    }
-
-    /// Whether the peer has taken no byte for longer than allowed.
-    pub(crate) fn is_stalled(&self) -> bool {
-        let steady = self.hub.clock.steady_ms();
-        self.blocked_since.is_some_and(|since| steady >= since + self.hub.settings.stall_ms)
-    }
-
-    fn pump(&mut self, peer: &mut impl Peer, tally: &mut Tally) -> Pumped {
-        match &mut self.reading {
-            Reading::Here(reader) => {
-                if self.generation != reader.generation() {
-                    self.generation = reader.generation();
-                    self.seat.follow(reader.watches());
-                }
-                pump(reader, &mut self.outbox, &self.form, peer, self.hub.clock.wall_ms(), tally)
-            }
-            Reading::Nothing | Reading::Away(_) => self.outbox.flush(peer, tally).unwrap_or(Pumped::Idle),
-        }
-    }
-
-    fn come_back(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
-        let Reading::Away(job) = &mut self.reading else { return Poll::Pending };
-        let Poll::Ready((reader, answer)) = job.as_mut().poll(cx) else { return Poll::Pending };
-        self.reading = reader.map_or(Reading::Nothing, Reading::Here);
-        match answer {
-            Answer::Fetched(Ok(())) => Poll::Pending,
-            Answer::Fetched(Err(error)) => Poll::Ready(Turn::Over(Goodbye::from(&error).frame())),
-            Answer::Subscribed { id, channels, token, outcome } => {
-                Poll::Ready(Turn::Subscribed { id, channels, token, outcome })
-            }
-        }
-    }
-
-    fn fetch(&mut self) {
-        if let Some(mut reader) = self.take_reader() {
-            self.send_away(async move {
-                let outcome = reader.fetch().await;
-                (Some(reader), Answer::Fetched(outcome))
-            });
-        }
-    }
-
-    fn count(&mut self, tally: &Tally, steady: u64) {
-        if tally.bytes > 0 {
-            self.blocked_since = None;
-            self.beat_at = steady + self.heartbeat_ms();
-        }
-        self.open.delivered(tally.events);
-        tally.gaps.iter().for_each(|reason| self.hub.figures.gap(*reason));
-    }
-
-    fn beat(&mut self) {
-        self.beat_at = self.hub.clock.steady_ms() + self.heartbeat_ms();
-    }
-
-    /// Up to a tenth less than announced, so that cohorts drift apart.
-    fn heartbeat_ms(&self) -> u64 {
-        let most = self.hub.settings.heartbeat_ms;
-        most - fastrand::u64(0..=most / 10)
-    }
-
-    fn next_due(&self, steady: u64) -> u64 {
-        let stall = self.blocked_since.map(|since| since + self.hub.settings.stall_ms);
-        let reader = match &self.reading {
-            Reading::Here(reader) => {
-                reader.due().map(|wall| steady + wall.saturating_sub(self.hub.clock.wall_ms()))
-            }
-            Reading::Nothing | Reading::Away(_) => None,
-        };
-        // While blocked a heartbeat cannot be written, and the stall decides.
-        let beat = stall.unwrap_or(self.beat_at);
-        beat.min(self.due).min(reader.unwrap_or(u64::MAX))
+    /// Writes what fits of the last bytes and gives the connection back. A peer that does not take them now learns the
+    /// same from the end itself.
+    pub(crate) fn finish(&mut self, cx: &mut Context<'_>) -> Option<Connection> {
+        let mut place = self.place();
+        place.flush(cx, &mut Tally::default());
+        place.end()
     }
 }
 
-/// The reader is not here at the moment; it will be.
-#[derive(Debug)]
-pub(crate) struct Away;
+impl Drop for Feed {
+    fn drop(&mut self) {
+        // A sweeper may still hold what is shared, for a moment.
+        self.shared.place.lock().end();
+    }
+}
+
+impl Waiter for Shared {
+    fn look(&self, now: Now) {
+        let mut place = self.place.lock();
+        place.look(&self.hub, now);
+        self.due.store(place.next_due(&self.hub, now), Ordering::Relaxed);
+    }
+
+    fn wake(&self) {
+        self.place.lock().wake();
+    }
+
+    fn due(&self) -> u64 {
+        self.due.load(Ordering::Relaxed)
+    }
+}

@@ -22,9 +22,11 @@ use uuid::Uuid;
 
 use crate::{
     body::FeedBody,
+    endless,
     feed::Feed,
     form::{Form, Pieces},
     hub::{Caller, Hub},
+    takeover::{Offer, Takeover},
 };
 
 /// A path whose refusals become problem documents.
@@ -52,11 +54,14 @@ pub(crate) struct Ask {
     pub(crate) preferred: bool,
     /// Whether it was a plain GET, which alone has validators.
     pub(crate) cacheable: bool,
+    /// Whether the answer may take the connection over.
+    pub(crate) offered: bool,
 }
 
 /// Reads a reading request in either form. `Last-Event-ID` wins over `after`.
 pub(crate) async fn ask(hub: &Hub, request: Request) -> Result<Ask, Refused> {
     let cacheable = request.method() != Method::POST;
+    let offered = request.extensions().get::<Offer>().is_some();
     let headers = request.headers().clone();
     let query = request.uri().query().unwrap_or_default();
     if query.split('&').any(|pair| pair == "hole=1") {
@@ -79,7 +84,7 @@ pub(crate) async fn ask(hub: &Hub, request: Request) -> Result<Ask, Refused> {
     let set = set.collect::<Result<_, _>>().map_err(by_core)?;
     let prefer = preferred_wait(&headers);
     let said = after.unwrap_or_else(|| asked.last.map_or_else(String::new, |last| format!("last {last}")));
-    Ok(Ask { set, start, said, wait: asked.wait.or(prefer), preferred: prefer.is_some(), cacheable })
+    Ok(Ask { set, start, said, wait: asked.wait.or(prefer), preferred: prefer.is_some(), cacheable, offered })
 }
 
 fn from_query(query: &str) -> Result<ReadBody, Refused> {
@@ -158,20 +163,41 @@ pub(crate) fn streaming(
     form: Form,
     media_type: &'static str,
     reader: Reader,
+    offered: bool,
 ) -> Response {
-    let welcome = welcome(hub, None, reader.cursor());
-    let mut feed = Feed::of(hub, transport, form, reader);
-    if form == Form::Sse {
-        feed.push_pieces(Pieces::from_iter([Bytes::from_static(SSE_RETRY.as_bytes())]));
-    }
-    feed.push(&Down::Welcome(welcome));
-    let mut response = Response::new(Body::new(FeedBody::new(feed)));
+    let mut response = if offered {
+        let (mut response, hub) = (Response::new(Body::empty()), hub.clone());
+        response.extensions_mut().insert(Takeover::new(move |connection, head| {
+            let (form, last) = match head.chunks {
+                true => (form.in_chunks(), "transfer-encoding: chunked\r\nconnection: close"),
+                false => (form, "connection: close"),
+            };
+            let feed = Feed::new(&hub, transport, form, Some(connection));
+            feed.place().push_pieces(Pieces::from_iter([Bytes::from(head.ending(last))]));
+            begin(&feed, form, reader);
+            endless::serve(feed, form)
+        }));
+        response
+    } else {
+        let feed = Feed::new(hub, transport, form, None);
+        begin(&feed, form, reader);
+        Response::new(Body::new(FeedBody::new(feed)))
+    };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
     // nginx and its kin would hold the answer back until it ends (design of their proxy_buffering).
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response
+}
+
+fn begin(feed: &Feed, form: Form, reader: Reader) {
+    let mut place = feed.place();
+    if matches!(form, Form::Sse | Form::SseChunks) {
+        place.push_pieces(form.whole(Bytes::from_static(SSE_RETRY.as_bytes())));
+    }
+    place.push(&Down::Welcome(welcome(feed.hub(), None, reader.cursor())));
+    place.read(reader);
 }
 
 /// The first frame of a connection.

@@ -5,7 +5,10 @@
 
 mod body;
 mod clock;
+mod close;
+mod connection;
 mod duplex;
+mod endless;
 mod feed;
 mod figures;
 pub mod form;
@@ -19,6 +22,7 @@ pub mod pump;
 mod sse;
 mod stream;
 mod sweep;
+mod takeover;
 pub mod tcp;
 mod uplink;
 mod websocket;
@@ -28,10 +32,12 @@ use std::sync::Arc;
 use axum::routing::MethodRouter;
 use sosik_wire::TransportName;
 
-pub use clock::Clock;
+pub use clock::{Clock, Now};
+pub use connection::Connection;
 pub use figures::{Figures, TransportFigures};
 pub use hub::{Caller, Hub, Settings};
 pub use sweep::{Seat, Sweep};
+pub use takeover::{Offer, Served, Takeover};
 
 /// The paths of all HTTP transports, of sending and of history. Each request must carry a [`Caller`] in its extensions.
 pub fn router(hub: Arc<Hub>) -> axum::Router {

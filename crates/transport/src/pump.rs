@@ -148,17 +148,18 @@ impl Outbox {
     }
 }
 
-/// Reads and writes until something stops it, at most [`ROUNDS_MAX`] times.
+/// Reads and writes until something stops it, at most `rounds` times.
 pub fn pump(
     reader: &mut Reader,
     outbox: &mut Outbox,
     form: &impl Encode,
     peer: &mut impl Peer,
     now: u64,
+    rounds: usize,
     tally: &mut Tally,
 ) -> Pumped {
     let mut page = Page::default();
-    for _ in 0..ROUNDS_MAX {
+    for _ in 0..rounds {
         if let Some(stop) = outbox.flush(peer, tally) {
             return stop;
         }
@@ -251,5 +252,7 @@ type Slices<'a> = SmallVec<[IoSlice<'a>; 64]>;
 
 /// What goes into one write: 64 frames, 64 KiB.
 pub const BUDGET: Budget = Budget { events: 64, bytes: 64 * 1024 };
-/// Writes of one turn, so that one reader far behind cannot hold up the others.
+/// Writes of one turn of a task, so that one reader far behind cannot hold up the others.
 pub const ROUNDS_MAX: usize = 16;
+/// The same in a sweep, which has all the others to look after; the reader's own task does the rest.
+pub const SWEPT_ROUNDS_MAX: usize = 4;

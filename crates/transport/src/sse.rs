@@ -21,5 +21,5 @@ pub(crate) fn route() -> MethodRouter<Arc<Hub>> {
 async fn respond(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
     let ask = ask(&hub, request).await?;
     let reader = open(&hub, caller, &ask).await?;
-    Ok(streaming(&hub, TRANSPORT, Form::Sse, "text/event-stream", reader))
+    Ok(streaming(&hub, TRANSPORT, Form::Sse, "text/event-stream", reader, ask.offered))
 }

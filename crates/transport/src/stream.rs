@@ -28,7 +28,7 @@ async fn respond(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Resp
     };
     let ask = ask(&hub, request).await?;
     let reader = open(&hub, caller, &ask).await?;
-    Ok(streaming(&hub, TRANSPORT, form, media_type, reader))
+    Ok(streaming(&hub, TRANSPORT, form, media_type, reader, ask.offered))
 }
 
 const BINARY: &str = "application/octet-stream";

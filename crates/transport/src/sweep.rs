@@ -1,25 +1,47 @@
-//! Wait lists, and the sweepers that wake who waits.
+//! The sweepers: who follows what, and who looks again when it has changed.
 //!
-//! A feed sits in the list of everything it follows from its first look to its end. When the core says that something
-//! changed, the watch goes into the inbox of each shard once, and the shard's sweeper wakes the seats of its list. The
-//! heartbeat round wakes seats whose time has come: there is no timer per connection.
+//! A waiter stands in the list of everything it follows from its first look to its end. When the core says that something
+//! changed, the watch goes into the inbox of each shard once, and the shard's sweeper asks each waiter of the list to look
+//! again. The heartbeat round asks those whose time has come: there is no timer per connection.
+
+mod rest;
+mod seat;
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Waker},
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use slab::Slab;
 use sosik_core::{Herald, WatchId};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
-use crate::clock::Clock;
+use crate::{
+    clock::{Clock, Now},
+    sweep::rest::Rests,
+};
+
+pub(crate) use seat::Listing;
+pub use seat::Seat;
+
+/// Who waits for what it follows.
+pub(crate) trait Waiter: Send + Sync + fmt::Debug {
+    /// Something may follow, or the time has come. Called with no lock held; does what it can without waiting, and
+    /// leaves the rest to the waiter's own task.
+    fn look(&self, now: Now);
+
+    /// As [`Waiter::look`], but by its own task.
+    fn wake(&self);
+
+    /// When to look even without news, on the steady clock.
+    fn due(&self) -> u64;
+}
 
 /// All shards of a node: its herald.
 #[derive(Debug)]
@@ -30,10 +52,10 @@ pub struct Sweep {
 
 #[derive(Debug, Default)]
 struct Shard {
-    lists: Mutex<HashMap<WatchId, Slab<Arc<Waiter>>>>,
-    all: Mutex<Slab<Arc<Waiter>>>,
+    lists: Mutex<HashMap<WatchId, Slab<Arc<dyn Waiter>>>>,
+    all: Mutex<Slab<Arc<dyn Waiter>>>,
     inbox: Mutex<Inbox>,
-    wake: Notify,
+    news: Notify,
 }
 
 /// What changed since the sweeper last looked, each watch once.
@@ -41,13 +63,6 @@ struct Shard {
 struct Inbox {
     changed: Vec<WatchId>,
     listed: HashSet<WatchId>,
-}
-
-/// The waiting side of one feed.
-#[derive(Debug, Default)]
-struct Waiter {
-    waker: Mutex<Option<Waker>>,
-    due: AtomicU64,
 }
 
 impl Sweep {
@@ -68,30 +83,43 @@ impl Sweep {
         let shard = self.shards[shard % self.shards.len()].clone();
         let mut round = tokio::time::interval(Duration::from_millis(ROUND_MS));
         round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut rests = Rests::<WatchId>::default();
         loop {
-            tokio::select! {
-                () = shard.wake.notified() => shard.sweep().await,
-                _ = round.tick() => shard.round(clock.steady_ms()).await,
+            let rested = tokio::select! {
+                () = shard.news.notified() => shard.changed(),
+                over = rests.over() => over,
+                _ = round.tick() => {
+                    shard.round(&*clock).await;
+                    continue;
+                }
+            };
+            for watch in rested {
+                if !rests.defer(watch) {
+                    let began = Instant::now();
+                    shard.sweep(watch, &*clock).await;
+                    rests.rest(watch, began);
+                }
             }
         }
     }
 
-    /// Wakes every feed, to let it find out by itself what has changed for all.
+    /// Wakes the task of every waiter, to let it find out by itself what has changed for all.
     pub fn wake_all(&self) {
         for shard in &self.shards {
-            let wakers: Vec<_> =
-                shard.all.lock().iter().filter_map(|(_, waiter)| waiter.waker.lock().take()).collect();
-            wakers.into_iter().for_each(Waker::wake);
+            let waiters: Vec<_> = shard.all.lock().iter().map(|(_, waiter)| waiter.clone()).collect();
+            waiters.iter().for_each(|waiter| waiter.wake());
         }
     }
 
-    /// A place for one feed, in the next shard.
+    /// A place for a task that looks for itself, in the next shard.
     pub fn sit(&self) -> Seat {
+        Seat::new(self)
+    }
+
+    /// Lists `waiter` in the next shard.
+    pub(crate) fn list(&self, waiter: Arc<dyn Waiter>) -> Listing {
         let shard = self.shards[self.dealt.fetch_add(1, Ordering::Relaxed) % self.shards.len()].clone();
-        let waiter = Arc::new(Waiter::default());
-        waiter.due.store(u64::MAX, Ordering::Relaxed);
-        let key = shard.all.lock().insert(waiter.clone());
-        Seat { shard, waiter, key, lists: Vec::new() }
+        Listing::new(shard, waiter)
     }
 }
 
@@ -105,119 +133,67 @@ impl Herald for Sweep {
             }
             drop(inbox);
             if was_empty {
-                shard.wake.notify_one();
+                shard.news.notify_one();
             }
         }
     }
 }
 
 impl Shard {
-    /// Wakes the lists of everything that changed. A watch leaves the inbox *before* its list is swept, so that a change
-    /// during the sweep brings another one.
-    async fn sweep(&self) {
-        let changed = {
-            let mut inbox = self.inbox.lock();
-            inbox.listed.clear();
-            std::mem::take(&mut inbox.changed)
-        };
-        for watch in changed {
-            let mut from = 0;
-            while let Some(next) = self.wake_some(watch, from) {
-                from = next;
+    /// Empties the inbox. A watch leaves it *before* its list is swept, so that a change during the sweep brings another
+    /// one.
+    fn changed(&self) -> Vec<WatchId> {
+        let mut inbox = self.inbox.lock();
+        inbox.listed.clear();
+        std::mem::take(&mut inbox.changed)
+    }
+
+    /// Lets everybody who follows `watch` look again, a turn at a time. Keys are stable, so nobody can move to a place
+    /// that the sweep has passed, and a list that shrank meanwhile only has holes.
+    async fn sweep(&self, watch: WatchId, clock: &dyn Clock) {
+        let mut from = Some(0);
+        while let Some(start) = from {
+            let (waiters, next) = match self.lists.lock().get(&watch) {
+                Some(list) => turn(list, start, |_| true),
+                None => return,
+            };
+            let now = Now::of(clock);
+            waiters.iter().for_each(|waiter| waiter.look(now));
+            from = next;
+            if from.is_some() {
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// Wakes the seats at `from` and after; answers where to go on. Keys are stable, so a seat cannot move to a place
-    /// that the sweep has passed, and a list that shrank meanwhile only has holes.
-    fn wake_some(&self, watch: WatchId, from: usize) -> Option<usize> {
-        let lists = self.lists.lock();
-        let list = lists.get(&watch)?;
-        let to = from + SEATS_PER_TURN;
-        let more = (to < list.capacity()).then_some(to);
-        let wakers: Vec<_> =
-            (from..to.min(list.capacity())).filter_map(|key| list.get(key)?.waker.lock().take()).collect();
-        drop(lists);
-        wakers.into_iter().for_each(Waker::wake);
-        more
-    }
-
-    /// Wakes every seat whose time has come.
-    async fn round(&self, now: u64) {
-        let mut from = 0;
-        while let Some(next) = self.wake_due(from, now) {
+    /// Lets everybody look whose time has come.
+    async fn round(&self, clock: &dyn Clock) {
+        let mut from = Some(0);
+        while let Some(start) = from {
+            let now = Now::of(clock);
+            let (waiters, next) = turn(&self.all.lock(), start, |waiter| waiter.due() <= now.steady_ms);
+            waiters.iter().for_each(|waiter| waiter.look(now));
             from = next;
-            tokio::task::yield_now().await;
-        }
-    }
-
-    fn wake_due(&self, from: usize, now: u64) -> Option<usize> {
-        let all = self.all.lock();
-        let to = from + SEATS_PER_TURN;
-        let more = (to < all.capacity()).then_some(to);
-        let due = (from..to.min(all.capacity())).filter_map(|key| all.get(key));
-        let due = due.filter(|waiter| waiter.due.load(Ordering::Relaxed) <= now);
-        let wakers: Vec<_> = due.filter_map(|waiter| waiter.waker.lock().take()).collect();
-        drop(all);
-        wakers.into_iter().for_each(Waker::wake);
-        more
-    }
-}
-
-/// One feed's place in the wait lists; given back on drop.
-#[derive(Debug)]
-pub struct Seat {
-    shard: Arc<Shard>,
-    waiter: Arc<Waiter>,
-    key: usize,
-    lists: Vec<(WatchId, usize)>,
-}
-
-impl Seat {
-    /// Waits in the lists of exactly these watches. Call it before the look that finds nothing.
-    pub fn follow(&mut self, watches: impl Iterator<Item = WatchId>) {
-        self.leave();
-        let mut lists = self.shard.lists.lock();
-        self.lists.extend(
-            watches.map(|watch| (watch, lists.entry(watch).or_default().insert(self.waiter.clone()))),
-        );
-    }
-
-    /// Remembers whom to wake. Call it before looking, so that no change falls between the look and the waiting.
-    pub fn register(&self, cx: &Context<'_>) {
-        let mut waker = self.waiter.waker.lock();
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
-        }
-    }
-
-    /// When to be woken even without news, on the steady clock; up to a round late.
-    pub fn due(&self, at: u64) {
-        self.waiter.due.store(at, Ordering::Relaxed);
-    }
-
-    fn leave(&mut self) {
-        let mut lists = self.shard.lists.lock();
-        for (watch, key) in self.lists.drain(..) {
-            if let Some(list) = lists.get_mut(&watch) {
-                list.try_remove(key);
-                if list.is_empty() {
-                    lists.remove(&watch);
-                }
+            if from.is_some() {
+                tokio::task::yield_now().await;
             }
         }
     }
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.leave();
-        self.shard.all.lock().try_remove(self.key);
-    }
+/// The waiters at keys from `start` that are `wanted`, and where to go on.
+fn turn(
+    list: &Slab<Arc<dyn Waiter>>,
+    start: usize,
+    wanted: impl Fn(&dyn Waiter) -> bool,
+) -> (Vec<Arc<dyn Waiter>>, Option<usize>) {
+    let end = start + WAITERS_PER_TURN;
+    let keys = start..end.min(list.capacity());
+    let waiters = keys.filter_map(|key| list.get(key)).filter(|waiter| wanted(&***waiter)).cloned().collect();
+    (waiters, (end < list.capacity()).then_some(end))
 }
 
-/// Seats looked at under the lock before others get a turn.
-const SEATS_PER_TURN: usize = 256;
+/// Waiters that look before other tasks get a turn.
+const WAITERS_PER_TURN: usize = 256;
 /// Distance of two heartbeat rounds, milliseconds: how late a deadline can be noticed.
 const ROUND_MS: u64 = 250;

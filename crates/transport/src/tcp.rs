@@ -2,50 +2,55 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sosik_wire::{
     BODY_BYTES_MAX, Goodbye, GoodbyeFrame, Refused, TransportName as Transport,
     decode::{Binary, Lines, json_body},
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    duplex::{self, Codec, Inbound},
+    connection::Connection,
+    duplex::{self, Codec, Duplex, Inbound},
     form::{Form, Pieces},
     http::bad,
     hub::{Caller, Hub},
+    takeover::Served,
 };
 
 /// Which of the six it is.
 pub(crate) const TRANSPORT: Transport = Transport::Tcp;
 
-/// Serves one accepted connection to its end: a socket, or one end of an in-memory pipe.
+/// Begins to serve an accepted connection; what is answered serves it to its end.
 ///
 /// `{` begins JSON lines, `0x00` length-prefixed frames (no frame is long enough for another first byte), `0x16` a TLS
 /// handshake, which is answered by a goodbye until there is TLS. Anything else is closed without a word, so that a
 /// browser that is tricked into posting here runs nothing.
-pub async fn serve<S>(hub: Arc<Hub>, caller: Caller, mut stream: S)
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+pub async fn open(hub: Arc<Hub>, caller: Caller, mut connection: Connection) -> Option<Served> {
     let limit = std::time::Duration::from_millis(hub.settings.hello_ms);
-    let Ok(Ok(first)) = tokio::time::timeout(limit, stream.read_u8()).await else { return };
+    let first = tokio::time::timeout(limit, connection.read_u8()).await.ok()?.ok()?;
+    let connection = connection.with_unread(Bytes::copy_from_slice(&[first]));
     match first {
         b'{' => {
-            let mut codec = JsonLines(Lines::with_limit(BODY_BYTES_MAX));
-            codec.feed(&[first]);
-            duplex::serve(hub, caller, stream, codec, TRANSPORT, Form::Lines).await;
+            let codec = JsonLines(Lines::with_limit(BODY_BYTES_MAX));
+            let first = Pieces::new();
+            let duplex = Duplex::new(&hub, caller, connection, codec, TRANSPORT, Form::Lines, first);
+            Some(Box::pin(duplex::serve(duplex)))
         }
         0x00 => {
-            let mut codec = Frames(Binary::with_limit(BODY_BYTES_MAX));
-            codec.feed(&[first]);
-            duplex::serve(hub, caller, stream, codec, TRANSPORT, Form::Binary).await;
+            let codec = Frames(Binary::with_limit(BODY_BYTES_MAX));
+            let first = Pieces::new();
+            let duplex = Duplex::new(&hub, caller, connection, codec, TRANSPORT, Form::Binary, first);
+            Some(Box::pin(duplex::serve(duplex)))
         }
         TLS_HANDSHAKE => {
+            let mut connection = connection;
             let pieces = Form::Lines.frame(&sosik_wire::Down::goodbye(Goodbye::BadRequest));
-            let _ = stream.write_all(&pieces.concat()).await;
-            let _ = stream.shutdown().await;
+            let _ = connection.write_all(&pieces.concat()).await;
+            let _ = connection.shutdown().await;
+            None
         }
-        _ => {}
+        _ => None,
     }
 }
 

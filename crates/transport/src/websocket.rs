@@ -12,15 +12,15 @@ use axum::{
     response::Response,
     routing::{MethodFilter, MethodRouter},
 };
-use hyper_util::rt::TokioIo;
 use sosik_wire::{Refused, TransportName as Transport};
 
 use self::{
-    handshake::{check, choose, no_upgrade, switch},
+    handshake::{check, choose, switch},
     messages::Messages,
 };
 use crate::{
-    duplex,
+    duplex::{self, Duplex},
+    form::Pieces,
     http::answering,
     hub::{Caller, Hub},
 };
@@ -35,19 +35,12 @@ pub(crate) fn route() -> MethodRouter<Arc<Hub>> {
 /// Switches protocols (RFC 6455 section 4.2.2), or says at once that this path speaks nothing else: clients behind a
 /// proxy that drops `Upgrade` must not wait to find out.
 async fn respond(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
-    let (mut parts, _) = request.into_parts();
+    let (parts, _) = request.into_parts();
     let accept = check(&parts)?;
     let (form, subprotocol) = choose(&parts)?;
-    let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
-    let upgrade = upgrade.ok_or_else(no_upgrade)?;
-    // Ends with its connection: by its own end, by the goodbye of a drain, or with the runtime.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "an upgraded connection outlives the request that asked for it"
-    )]
-    tokio::spawn(async move {
-        let Ok(upgraded) = upgrade.await else { return };
-        duplex::serve(hub, caller, TokioIo::new(upgraded), Messages::new(form), TRANSPORT, form).await;
-    });
-    Ok(switch(accept, subprotocol))
+    Ok(switch(accept, subprotocol, move |connection, head| {
+        let first = Pieces::from_iter([head]);
+        let duplex = Duplex::new(&hub, caller, connection, Messages::new(form), TRANSPORT, form, first);
+        duplex::serve(duplex)
+    }))
 }

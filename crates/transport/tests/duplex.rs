@@ -17,7 +17,7 @@ use sosik_testkit::{
     Memory,
     faulty::{FaultPlan, Faulty},
 };
-use sosik_transport::{Caller, Clock, Hub, Settings, Sweep, tcp};
+use sosik_transport::{Caller, Clock, Connection, Hub, Settings, Sweep, tcp};
 use tokio::io::{
     AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf, duplex, split,
 };
@@ -62,7 +62,12 @@ impl Client {
         #[allow(clippy::disallowed_methods)]
         {
             tokio::spawn(async move { log.run().await });
-            tokio::spawn(tcp::serve(hub.clone(), Caller { grant: grant.clone() }, far));
+            let opening = tcp::open(hub.clone(), Caller { grant: grant.clone() }, Connection::of_task(far));
+            tokio::spawn(async move {
+                if let Some(served) = opening.await {
+                    served.await;
+                }
+            });
         }
         let (input, out) = split(near);
         Self { hub, lines: BufReader::with_capacity(room, input).lines(), out, grant, rights }

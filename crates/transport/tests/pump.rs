@@ -12,7 +12,7 @@ use sosik_testkit::Memory;
 use sosik_transport::{
     Sweep,
     form::{Form, Pieces},
-    pump::{Encode, Outbox, Peer, Pumped, Socket, Tally, Wrote, pump},
+    pump::{Encode, Outbox, Peer, Pumped, ROUNDS_MAX, Socket, Tally, Wrote, pump},
 };
 use sosik_wire::Down;
 use tokio::io::AsyncReadExt;
@@ -57,7 +57,7 @@ fn drain(reader: &mut Reader, room: usize) -> (String, Tally) {
         (Narrow { taken: Vec::new(), room: 0 }, Outbox::default(), Tally::default());
     for _ in 0..1_000_000 {
         peer.room = room;
-        match pump(reader, &mut outbox, &Form::Lines, &mut peer, 1, &mut tally) {
+        match pump(reader, &mut outbox, &Form::Lines, &mut peer, 1, ROUNDS_MAX, &mut tally) {
             Pumped::Idle => return (String::from_utf8(peer.taken).unwrap(), tally),
             Pumped::Blocked | Pumped::Again => {}
             other => panic!("{other:?}"),
@@ -117,7 +117,7 @@ async fn a_slow_peer_makes_no_queue() {
     for i in 0..500 {
         let draft = Draft::json(ChannelName::parse("room:a").unwrap(), i.to_string());
         node.publish(&grant(), vec![draft], 1).await.unwrap();
-        let pumped = pump(&mut reader, &mut outbox, &Form::Lines, &mut peer, 1, &mut tally);
+        let pumped = pump(&mut reader, &mut outbox, &Form::Lines, &mut peer, 1, ROUNDS_MAX, &mut tally);
         assert!(matches!(pumped, Pumped::Blocked | Pumped::Idle), "{pumped:?}");
         assert!(outbox.len() <= 1, "the rest of one frame, not {} pieces", outbox.len());
     }
@@ -146,14 +146,14 @@ async fn a_frame_that_a_protocol_has_no_word_for_is_passed() {
     let (mut outbox, mut tally) = (Outbox::default(), Tally::default());
     let pumped = poll_fn(|cx| {
         let mut peer = Socket { io: &mut io, cx };
-        Poll::Ready(pump(&mut reader, &mut outbox, &EventsOnly, &mut peer, 1, &mut tally))
+        Poll::Ready(pump(&mut reader, &mut outbox, &EventsOnly, &mut peer, 1, ROUNDS_MAX, &mut tally))
     });
     assert!(matches!(pumped.await, Pumped::Idle));
     let draft = Draft::json(ChannelName::parse("room:a").unwrap(), "1");
     node.publish(&grant(), vec![draft], 1).await.unwrap();
     let pumped = poll_fn(|cx| {
         let mut peer = Socket { io: &mut io, cx };
-        Poll::Ready(pump(&mut reader, &mut outbox, &EventsOnly, &mut peer, 1, &mut tally))
+        Poll::Ready(pump(&mut reader, &mut outbox, &EventsOnly, &mut peer, 1, ROUNDS_MAX, &mut tally))
     });
     assert!(matches!(pumped.await, Pumped::Idle));
     drop(io);

@@ -1,6 +1,7 @@
 //! The four encodings of frames. Events are encoded at most once in each, whoever reads them.
 
 pub mod binary;
+pub mod chunk;
 mod json;
 mod sse;
 pub mod websocket;
@@ -30,13 +31,24 @@ impl Encoding {
 
     /// The complete bytes of `event` with its own cursor: for a feed within one log. Made at most once per event.
     pub fn event(self, event: &Event) -> Bytes {
+        let made = self.made(event);
+        if self == Self::WebSocketText { made.clone() } else { chunk::open(made) }
+    }
+
+    /// The same as one chunk of an HTTP/1.1 body; a WebSocket message is none, and comes as it is.
+    pub fn chunk(self, event: &Event) -> Bytes {
+        self.made(event).clone()
+    }
+
+    /// What is made once: a chunk, with the frame inside.
+    fn made(self, event: &Event) -> &Bytes {
         let make = || match self {
             Self::JsonLine => json::event(event),
             Self::Sse => sse::event(event),
             Self::WebSocketText => websocket::event(event),
             Self::Binary => binary::event(event),
         };
-        event.encodings.get_or_make(self as usize, make).clone()
+        event.encodings.get_or_make(self as usize, make)
     }
 
     /// The bytes of `event` with the feed's own `cursor`, for a feed whose set touches both logs: three slices to write

@@ -26,7 +26,7 @@ pub use decode::DecodeError;
 pub use down::{
     Advice, CaughtUp, Down, Durability, ErrorFrame, GapFrame, Limits, OkFrame, TokenExpiring, Welcome,
 };
-pub use encoding::{Encoding, SSE_RETRY, STREAM_HEARTBEAT, binary};
+pub use encoding::{Encoding, SSE_RETRY, STREAM_HEARTBEAT, binary, chunk};
 pub use event::EventFrame;
 pub use goodbye::{Goodbye, GoodbyeFrame};
 pub use payload::{PayloadError, normalise};

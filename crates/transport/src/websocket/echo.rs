@@ -8,7 +8,6 @@ use axum::{
     routing::{MethodFilter, MethodRouter},
 };
 use bytes::{Buf, Bytes};
-use hyper_util::rt::TokioIo;
 use sosik_wire::{
     Goodbye, Refused,
     websocket::{self, BINARY, Decoder, TEXT},
@@ -16,11 +15,11 @@ use sosik_wire::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{
-    handshake::{check, no_upgrade, switch},
+    handshake::{check, switch},
     hear::{Heard, hear},
 };
 use crate::{
-    duplex,
+    close::close,
     http::answering,
     hub::{Caller, Hub},
 };
@@ -31,22 +30,16 @@ pub(crate) fn route() -> MethodRouter<Arc<Hub>> {
 }
 
 async fn respond(hub: Arc<Hub>, _: Caller, request: Request) -> Result<Response, Refused> {
-    let (mut parts, _) = request.into_parts();
+    let (parts, _) = request.into_parts();
     let accept = check(&parts)?;
-    let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>().ok_or_else(no_upgrade)?;
-    // Ends with its connection, with the first look after a drain has begun, or with the runtime.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "an upgraded connection outlives the request that asked for it"
-    )]
-    tokio::spawn(async move {
-        let Ok(upgraded) = upgrade.await else { return };
-        let mut io = TokioIo::new(upgraded);
+    Ok(switch(accept, None, move |mut connection, head| async move {
         // An error is a client that is gone.
-        let _ = serve(&hub, &mut io).await;
-        duplex::close(io).await;
-    });
-    Ok(switch(accept, None))
+        if connection.write_all(&head).await.is_ok() {
+            let _ = serve(&hub, &mut connection).await;
+            close(connection).await;
+        }
+        None
+    }))
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(hub: &Hub, io: &mut S) -> io::Result<()> {

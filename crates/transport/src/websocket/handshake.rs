@@ -2,11 +2,17 @@
 
 use axum::response::Response;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use sha1::{Digest, Sha1};
 use sosik_wire::{Code, Refused};
 
-use crate::{form::Form, http::bad};
+use crate::{
+    connection::Connection,
+    form::Form,
+    http::bad,
+    takeover::{Offer, Takeover},
+};
 
 /// Looks at a request for an upgrade: what its answer has as `Sec-WebSocket-Accept`.
 pub(super) fn check(parts: &Parts) -> Result<HeaderValue, Refused> {
@@ -25,6 +31,9 @@ pub(super) fn check(parts: &Parts) -> Result<HeaderValue, Refused> {
             Code::Upgrade,
             "this server speaks WebSocket version 13 only (RFC 6455)",
         ));
+    }
+    if parts.extensions.get::<Offer>().is_none() {
+        return Err(no_upgrade());
     }
     let key = parts.headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == KEY_BYTES);
     let key = key.ok_or_else(|| bad("Sec-WebSocket-Key must be 16 random bytes in base64"))?;
@@ -46,8 +55,15 @@ pub(super) fn choose(parts: &Parts) -> Result<(Form, Option<&'static str>), Refu
     }
 }
 
-/// The answer that switches protocols.
-pub(super) fn switch(accept: HeaderValue, subprotocol: Option<&'static str>) -> Response {
+/// The answer that switches protocols, after which the connection is `run`'s, head included.
+pub(super) fn switch<F>(
+    accept: HeaderValue,
+    subprotocol: Option<&'static str>,
+    run: impl FnOnce(Connection, Bytes) -> F + Send + 'static,
+) -> Response
+where
+    F: Future<Output = Option<Connection>> + Send + 'static,
+{
     let mut response = Response::new(axum::body::Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -57,11 +73,13 @@ pub(super) fn switch(accept: HeaderValue, subprotocol: Option<&'static str>) -> 
     if let Some(subprotocol) = subprotocol {
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
     }
+    let takeover = Takeover::new(move |connection, head| run(connection, head.end().into()));
+    response.extensions_mut().insert(takeover);
     response
 }
 
 /// What a request without an upgrade is told.
-pub(super) fn no_upgrade() -> Refused {
+fn no_upgrade() -> Refused {
     Refused::new(None, Code::Upgrade, NO_UPGRADE)
 }
 

@@ -10,7 +10,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use sosik_core::{Cursor, Data, Event};
 
-use super::json;
+use super::{chunk, json};
 use crate::down::Down;
 
 /// Kind: the rest is the JSON object of a frame, in either direction.
@@ -27,8 +27,8 @@ pub(super) const HEARTBEAT: &[u8] = &[0; LENGTH_BYTES];
 pub(super) fn event(event: &Event) -> Bytes {
     let data = event.data.bytes();
     let texts = event.channel.as_str().len() + event.name.len() + event.from.len();
-    let mut out = BytesMut::with_capacity(FIXED_BYTES + texts + data.len());
-    out.put_bytes(0, LENGTH_BYTES);
+    let mut out = Vec::with_capacity(FIXED_BYTES + texts + data.len());
+    out.put_bytes(0, FRAME_START);
     out.put_u8(EVENT);
     out.put_u8(
         if matches!(event.data, Data::Binary(_)) { FLAG_BINARY } else { 0 }
@@ -44,9 +44,9 @@ pub(super) fn event(event: &Event) -> Bytes {
     put_varint(&mut out, data.len() as u64);
     out.put_slice(data);
     put_cursor(&mut out, &Cursor::new([event.part()]));
-    let length = (out.len() - LENGTH_BYTES) as u32;
-    out[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
-    out.freeze()
+    let length = (out.len() - FRAME_START) as u32;
+    out[chunk::ROOM..FRAME_START].copy_from_slice(&length.to_be_bytes());
+    chunk::close(out)
 }
 
 pub(super) fn event_with(whole: &Bytes, cursor: &Cursor) -> [Bytes; 3] {
@@ -70,7 +70,7 @@ pub fn wrap_json(object: &[u8]) -> Bytes {
     out.freeze()
 }
 
-fn put_cursor(out: &mut BytesMut, cursor: &Cursor) {
+fn put_cursor(out: &mut impl BufMut, cursor: &Cursor) {
     out.put_u8(cursor.parts().len() as u8);
     for part in cursor.parts() {
         out.put_u8(part.log.index() as u8);
@@ -79,7 +79,7 @@ fn put_cursor(out: &mut BytesMut, cursor: &Cursor) {
     }
 }
 
-fn put_varint(out: &mut BytesMut, mut number: u64) {
+fn put_varint(out: &mut impl BufMut, mut number: u64) {
     while number >= 0x80 {
         out.put_u8(number as u8 | 0x80);
         number >>= 7;
@@ -88,7 +88,9 @@ fn put_varint(out: &mut BytesMut, mut number: u64) {
 }
 
 pub(crate) const LENGTH_BYTES: usize = 4;
+/// Where the part of an event that the length counts begins.
+const FRAME_START: usize = chunk::ROOM + LENGTH_BYTES;
 const PART_BYTES: usize = 17;
 const CURSOR_BYTES_OF_ONE: usize = 1 + PART_BYTES;
-/// Length, kind, flags, the epoch, varints and a cursor of one part.
-const FIXED_BYTES: usize = 72;
+/// A chunk, length, kind, flags, the epoch, varints and a cursor of one part.
+const FIXED_BYTES: usize = 84;

@@ -7,16 +7,18 @@ use bytes::Bytes;
 use serde::Serialize;
 use sosik_core::{Cursor, Data, Event};
 
+use super::chunk;
 use crate::{data::BASE64, down::Down, payload::without_space};
 
 pub(super) const HEARTBEAT: &[u8] = b"{\"type\":\"heartbeat\"}\n";
 
 pub(super) fn event(event: &Event) -> Bytes {
-    let mut out = Vec::with_capacity(room(event));
+    let mut out = Vec::with_capacity(chunk::ROOM + room(event));
+    out.extend_from_slice(&[0; chunk::ROOM]);
     put_event(&mut out, event);
     put_cursor(&mut out, &Cursor::new([event.part()]));
     out.push(b'\n');
-    out.into()
+    chunk::close(out)
 }
 
 pub(super) fn event_with(whole: &Bytes, cursor: &Cursor) -> [Bytes; 3] {

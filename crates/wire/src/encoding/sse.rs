@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sosik_core::{Cursor, Event};
 
-use super::json;
+use super::{chunk, json};
 use crate::down::Down;
 
 /// The first bytes of a response: how long a browser waits before it reconnects by itself, 3 s.
@@ -12,12 +12,13 @@ pub const RETRY: &str = "retry: 3000\n";
 pub(super) const HEARTBEAT: &[u8] = b":\n\n";
 
 pub(super) fn event(event: &Event) -> Bytes {
-    let mut out = Vec::with_capacity(json::room(event));
+    let mut out = Vec::with_capacity(chunk::ROOM + json::room(event));
+    out.extend_from_slice(&[0; chunk::ROOM]);
     put_id(&mut out, &Cursor::new([event.part()]).to_string());
     out.extend_from_slice(b"data: ");
     json::put_event(&mut out, event);
     out.extend_from_slice(b"}\n\n");
-    out.into()
+    chunk::close(out)
 }
 
 pub(super) fn event_with(whole: &Bytes, cursor: &Cursor) -> [Bytes; 3] {

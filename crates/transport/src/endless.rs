@@ -1,0 +1,72 @@
+//! An answer that does not end, on a connection of its own: the streaming transports over HTTP/1.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use sosik_wire::{Down, chunk};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use crate::{
+    close::close,
+    connection::Connection,
+    feed::{Feed, Turn},
+    form::{Form, Pieces},
+};
+
+/// Writes `feed` to its connection until one of them ends.
+pub(crate) async fn serve(mut feed: Feed, form: Form) -> Option<Connection> {
+    let ended = poll_fn(|cx| poll(&mut feed, form, cx)).await;
+    if let Some(connection) = ended {
+        drop(feed);
+        // Boxed: it would make the task of every idle connection larger.
+        Box::pin(close(connection)).await;
+    }
+    None
+}
+
+fn poll(feed: &mut Feed, form: Form, cx: &mut Context<'_>) -> Poll<Option<Connection>> {
+    if has_left(feed, cx) {
+        return Poll::Ready(None);
+    }
+    match feed.turn(cx) {
+        Poll::Pending => {
+            let stalled = feed.place().is_stalled(feed.hub());
+            if stalled { Poll::Ready(None) } else { Poll::Pending }
+        }
+        Poll::Ready(Turn::Over(goodbye)) => {
+            feed.push(&Down::Goodbye(goodbye));
+            if form.is_chunks() {
+                feed.place().push_pieces(Pieces::from_iter([Bytes::from_static(chunk::LAST)]));
+            }
+            Poll::Ready(feed.finish(cx))
+        }
+        Poll::Ready(_) => Poll::Ready(None),
+    }
+}
+
+/// Whether the client has closed its side: it listens no more. What it sends is thrown away; the answer to a further
+/// request would have to wait for the end of this one, which there is none of.
+fn has_left(feed: &Feed, cx: &mut Context<'_>) -> bool {
+    let mut place = feed.place();
+    let Some(connection) = &mut place.connection else { return true };
+    let mut scratch = [0; READ_BYTES];
+    for _ in 0..READS_MAX {
+        let mut buffer = ReadBuf::new(&mut scratch);
+        match Pin::new(&mut *connection).poll_read(cx, &mut buffer) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+            Poll::Ready(_) => return true,
+        }
+    }
+    cx.waker().wake_by_ref();
+    false
+}
+
+/// Bytes read at a time, on the stack.
+const READ_BYTES: usize = 4 * 1024;
+/// Reads before others get a turn.
+const READS_MAX: usize = 16;
