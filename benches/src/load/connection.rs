@@ -55,6 +55,8 @@ impl Connection {
         socket.set_tcp_nodelay(true)?;
         if let Some(bytes) = receive_buffer {
             socket.set_recv_buffer_size(bytes)?;
+            // With the 64 KiB segments of loopback the sender's buffer begins with megabytes.
+            socket.set_tcp_mss(SMALL_SEGMENT)?;
         }
         let from = [127, 0, 0, 2 + (number % SOURCES) as u8];
         socket.bind(&SocketAddr::from((from, 0)).into())?;
@@ -193,5 +195,6 @@ fn is_refusal(bytes: &[u8]) -> bool {
 /// The most that a stream keeps: less than a marker.
 pub(super) const HELD_MOST: usize = 64;
 const CAUGHT_UP: &[u8] = b"\"caught_up\"";
+const SMALL_SEGMENT: u32 = 536;
 /// Addresses from 127.0.0.2 on.
 const SOURCES: usize = 32;

@@ -52,8 +52,9 @@ fn one_by_one(
     events: usize,
     sample: &[u8],
 ) -> Result<Singles, Failed> {
-    let crowd = Crowd::open(Plan::new(carrier, process.http, readers))?;
+    // The floor takes readers in once it knows what to send.
     let mut publisher = process.publisher(sample)?;
+    let crowd = Crowd::open(Plan::new(carrier, process.http, readers))?;
     let (mut latencies, mut tally) = (Latencies::default(), Tally::default());
     let (mut us, mut others) = (0.0, 0.0_f64);
     for _ in 0..events {

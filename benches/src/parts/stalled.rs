@@ -1,5 +1,7 @@
 //! Half of the readers take nothing any more: what the server keeps for them, and whether the others feel it.
 
+use std::fs;
+
 use super::Setting;
 use crate::{
     Failed,
@@ -37,11 +39,30 @@ fn measure(setting: &Setting, healthy: usize, stalled: usize) -> Result<(Figure,
     let before = server.anonymous_bytes()?;
     let figure = deliver(&mut server, &crowd, &mut publisher, pace(setting.either(SHORT_S, FULL_S)))?;
     let grown = server.anonymous_bytes()?.saturating_sub(before) as f64;
+    if stalled > 0 {
+        let sent = figure.bytes_each * (figure.tally.deliveries / healthy as u64) as f64;
+        let held = unsent_bytes(server.http.port())? / stalled as f64;
+        if held + 2.0 * RECEIVE_BUFFER as f64 > sent {
+            return Err(format!(
+                "the stalled were sent {sent:.0} bytes and the kernel held {held:.0}: none was full"
+            )
+            .into());
+        }
+    }
     Ok((figure, grown))
 }
 
+/// What the kernel holds for the peers of this port, bytes: the fifth column of its table, in front of the colon.
+fn unsent_bytes(port: u16) -> Result<f64, Failed> {
+    let (table, local) = (fs::read_to_string("/proc/net/tcp")?, format!(":{port:04X}"));
+    let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let queues = rows.filter(|row| row.get(1).is_some_and(|address| address.ends_with(&local)));
+    let bytes = queues.filter_map(|row| u64::from_str_radix(row.get(4)?.split(':').next()?, 16).ok());
+    Ok(bytes.sum::<u64>() as f64)
+}
+
 const HEALTHY: usize = 1_000;
-const PER_S: f64 = 50.0;
+const PER_S: f64 = 100.0;
 const WARM_S: f64 = 1.0;
 /// Shorter than what the server closes a stalled connection after.
 const SHORT_S: f64 = 5.0;
