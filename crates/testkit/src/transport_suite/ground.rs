@@ -1,11 +1,14 @@
 //! A server in this process, with what a case needs around it.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use sosik_server::{Access, Checked, KindChoice, LogChoice, NamespaceTable, Running, ServeArgs, start};
-use tokio::task::JoinSet;
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
-use crate::carriers::{Ask, Begin, Carrier, Line, Place, Publisher, http::Client};
+use crate::carriers::{Ask, Begin, Carrier, Line, Place, Publisher, WITHIN, http::Client};
 
 /// A started server. Its namespaces are open for anyone: `disk` and `mem` in the log of that name, `small` on disk with
 /// 16 events per channel, `sig` of signals; `closed` is there for nobody.
@@ -112,4 +115,25 @@ impl Ground {
             at = upper + 1;
         }
     }
+
+    /// Waits until what a channel keeps begins at event `first` or later.
+    pub async fn trimmed(&self, channel: &str, first: u64) {
+        let mut client = self.client().await;
+        let target = format!("/v1/history?channel={channel}&limit=256");
+        let within = async {
+            loop {
+                let page = client.get(&target).await.json();
+                let frames = page["frames"].as_array().unwrap().iter();
+                let seqs = frames.filter(|frame| frame["type"] != "gap").map(|frame| frame["seq"].as_u64());
+                if seqs.min().flatten().is_some_and(|seq| seq >= first) {
+                    return;
+                }
+                sleep(LOOKS_EACH).await;
+            }
+        };
+        timeout(WITHIN, within).await.expect("it is not trimmed");
+    }
 }
+
+/// The pause between two looks at what retention does beside.
+const LOOKS_EACH: Duration = Duration::from_millis(5);

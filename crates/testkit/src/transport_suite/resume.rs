@@ -33,6 +33,8 @@ pub async fn trimming_while_away_is_told_in_its_place(carrier: &'static dyn Carr
     line.cut();
     ground.publish_numbers("disk:b", 1, 1).await;
     ground.publish_numbers("small:a", 4, 103).await;
+    // Retention comes a moment after the publish: before it, all of them would be delivered.
+    ground.trimmed("small:a", 87).await;
     let mut line = ground.follow(&set, Begin::After(cursor)).await;
     // It was published before what was trimmed.
     assert_eq!(line.event().await.channel, "disk:b");
