@@ -80,7 +80,20 @@ pub(super) struct Directory {
     path: PathBuf,
     /// Whether a log lies in it: nothing has been acknowledged by one that was never finished.
     pub(super) is_new: bool,
-    _lock: File,
+    _lock: Lock,
+}
+
+/// The file that is locked, and let go of when this is dropped.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing it is not enough: a child that this process starts at the same moment has a copy of it until it is another
+    /// program, and the lock would live as long.
+    fn drop(&mut self) {
+        // An error leaves what closing does.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Directory {
@@ -164,6 +177,7 @@ impl Directory {
             Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path.into())),
             Err(TryLockError::Error(source)) => return Err(refused(path, source)),
         }
+        let lock = Lock(lock);
         // Read under the lock: before it, another process may have been about to write it.
         Ok((Self { path: path.into(), is_new: true, _lock: lock }, marker(path)?))
     }
@@ -268,3 +282,25 @@ const MARKER: &str = "format";
 const MARKER_NEW: &str = "format.new";
 const LOCK: &str = "lock";
 const TABLES: &str = "tables";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Mutant: the lock only closed -> in use by another process.
+    #[test]
+    fn a_directory_is_let_go_of_while_a_child_that_begins_has_a_copy_of_its_lock() {
+        let scratch = sosik_testkit::Scratch::new();
+        let directory = Directory::open(scratch.path()).unwrap();
+        let in_the_child = directory._lock.0.try_clone().unwrap();
+        assert!(matches!(Directory::open(scratch.path()), Err(OpenError::InUse(_))));
+        drop(directory);
+        let directory = Directory::open(scratch.path()).unwrap();
+        drop(in_the_child);
+        assert!(
+            matches!(Directory::open(scratch.path()), Err(OpenError::InUse(_))),
+            "that copy is not of this lock"
+        );
+        drop(directory);
+    }
+}
