@@ -52,7 +52,15 @@ impl Process {
     }
 
     fn serve(mut command: Command) -> Result<Self, Failed> {
-        command.args(["--listen", "127.0.0.1:0", "--tcp-listen", "127.0.0.1:0"]);
+        // The load comes from a few addresses of loopback.
+        command.args([
+            "--listen",
+            "127.0.0.1:0",
+            "--tcp-listen",
+            "127.0.0.1:0",
+            "--connections-per-address-max",
+            "0",
+        ]);
         Self::spawn(command, false)
     }
 

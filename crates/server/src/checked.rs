@@ -87,12 +87,7 @@ impl Checked {
             text => Some(address("tcp_listen", text)?),
         };
         let store = store(args.store.as_deref())?;
-        let connections_max = args.connections_max.unwrap_or_else(|| Limits::default().connections_max);
-        if !(1..=CONNECTIONS_MOST).contains(&connections_max) {
-            let want = format!("write a number from 1 to {CONNECTIONS_MOST}");
-            let value = connections_max.to_string();
-            return Err(OptionsError::Value { option: "connections_max", value, want });
-        }
+        let limits = limits(&args)?;
         let capacities = capacities(&args, store)?;
         let demo = args.demo.unwrap_or(false);
         let lab = args.lab.unwrap_or(false);
@@ -116,10 +111,31 @@ impl Checked {
             namespaces,
             demo,
             lab,
-            limits: Limits { connections_max, ..Limits::default() },
+            limits,
             settings: Settings::default(),
         })
     }
+}
+
+fn limits(args: &ServeArgs) -> Result<Limits, OptionsError> {
+    let default = Limits::default();
+    let number = |option, said: Option<u32>, least, default| match said.unwrap_or(default) {
+        number if (least..=CONNECTIONS_MOST).contains(&number) => Ok(number),
+        number => {
+            let want = format!("write a number from {least} to {CONNECTIONS_MOST}");
+            Err(OptionsError::Value { option, value: number.to_string(), want })
+        }
+    };
+    Ok(Limits {
+        connections_max: number("connections_max", args.connections_max, 1, default.connections_max)?,
+        connections_per_address_max: number(
+            "connections_per_address_max",
+            args.connections_per_address_max,
+            0,
+            default.connections_per_address_max,
+        )?,
+        ..default
+    })
 }
 
 fn address(option: &'static str, text: &str) -> Result<SocketAddr, OptionsError> {

@@ -158,6 +158,7 @@ mod tests {
             demo = true
             lab = true
             connections_max = 5
+            connections_per_address_max = 7
             [[namespace]]
             name = "news"
             log = "disk"

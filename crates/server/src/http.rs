@@ -187,23 +187,6 @@ fn explain(response: &mut Response<Reply>) {
     }
 }
 
-/// The answer to a connection for which there is no room, in full.
-pub(crate) fn refusal() -> Bytes {
-    let problem = Problem::new(Code::Overloaded, "the server has too many connections; come back shortly");
-    let body = problem.to_json();
-    let mut answer = format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: {CONTENT_TYPE}\r\ncontent-length: {}\r\nretry-after: {}\r\n\
-         cache-control: no-store\r\nconnection: close\r\n\r\n",
-        problem.status,
-        problem.title,
-        body.len(),
-        problem.retry_after().unwrap_or(1),
-    )
-    .into_bytes();
-    answer.extend_from_slice(&body);
-    answer.into()
-}
-
 /// A body that tells its connection when it is over.
 #[derive(Debug)]
 struct Answered {

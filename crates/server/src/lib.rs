@@ -4,6 +4,7 @@
 //! [`start`].
 
 mod access;
+mod addresses;
 mod checked;
 mod clock;
 mod compose;
@@ -28,6 +29,7 @@ mod shutdown;
 mod stall;
 mod tasks;
 mod told;
+mod turned_away;
 
 pub use checked::{Checked, Opened, StoreChoice};
 pub use error::{OptionsError, ServeError};

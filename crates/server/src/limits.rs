@@ -5,6 +5,12 @@
 pub struct Limits {
     /// Most connections at a time, HTTP and TCP together; further ones are told to come back. Default 20,000.
     pub connections_max: u32,
+    /// Most connections of one IPv4 address or one IPv6 /64 at a time, and how many new ones it may make at once; 0 for no
+    /// limit. Default 256.
+    pub connections_per_address_max: u32,
+    /// How long it takes until an address that made that many new connections may do so again, milliseconds. Default 4,000:
+    /// 64 a second.
+    pub address_refill_ms: u64,
     /// How long a new HTTP connection may take to its first byte, milliseconds. Default 10,000.
     pub first_byte_ms: u64,
     /// How long a request's head may take from its first byte to its last, milliseconds. Default 10,000.
@@ -25,6 +31,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 20_000,
+            connections_per_address_max: 256,
+            address_refill_ms: 4_000,
             first_byte_ms: 10_000,
             head_ms: 10_000,
             idle_ms: 75_000,

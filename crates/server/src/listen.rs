@@ -18,26 +18,47 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
-use crate::{error::ServeError, guard::Ends, limits::Limits};
+use crate::{
+    addresses::{Addresses, Counted},
+    error::ServeError,
+    guard::Ends,
+    limits::Limits,
+    turned_away::TurnedAway,
+};
 
 /// The sockets of all listeners: how many there may be, and what became of the others.
 #[derive(Debug)]
 pub(crate) struct Sockets {
     slots: Arc<Semaphore>,
     max: u32,
-    pub(crate) refused: AtomicU64,
+    addresses: Arc<Addresses>,
+    refusals: Arc<Semaphore>,
+    refused: [AtomicU64; TurnedAway::REASONS.len()],
     pub(crate) accept_errors: AtomicU64,
     pub(crate) panics: AtomicU64,
 }
 
 impl Sockets {
-    pub(crate) fn new(max: u32) -> Arc<Self> {
-        let zero = AtomicU64::default;
-        let slots = Arc::new(Semaphore::new(max as usize));
-        Arc::new(Self { slots, max, refused: zero(), accept_errors: zero(), panics: zero() })
+    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+        let max = limits.connections_max;
+        let refill = Duration::from_millis(limits.address_refill_ms);
+        Arc::new(Self {
+            slots: Arc::new(Semaphore::new(max as usize)),
+            max,
+            addresses: Addresses::new(limits.connections_per_address_max, refill),
+            refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
+            refused: Default::default(),
+            accept_errors: AtomicU64::default(),
+            panics: AtomicU64::default(),
+        })
+    }
+
+    /// How many were turned away, by the words of [`TurnedAway::REASONS`].
+    pub(crate) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        TurnedAway::REASONS.into_iter().zip(self.refused.iter().map(|count| count.load(Relaxed)))
     }
 
     pub(crate) fn open(&self) -> u64 {
@@ -62,8 +83,8 @@ pub(crate) struct Door {
     sockets: Arc<Sockets>,
     draining: watch::Receiver<bool>,
     stall: Duration,
-    /// What is said to a peer for whom there is no room.
-    refusal: Bytes,
+    /// How a peer is told that there is no room.
+    words: fn(TurnedAway) -> Bytes,
 }
 
 impl Door {
@@ -74,11 +95,11 @@ impl Door {
         sockets: Arc<Sockets>,
         draining: watch::Receiver<bool>,
         limits: &Limits,
-        refusal: Bytes,
+        words: fn(TurnedAway) -> Bytes,
     ) -> Result<Self, ServeError> {
         let listener = listener(addr).map_err(|error| ServeError::Listen { option, addr, error })?;
         let stall = Duration::from_millis(limits.stall_ms);
-        Ok(Self { listener, sockets, draining, stall, refusal })
+        Ok(Self { listener, sockets, draining, stall, words })
     }
 
     /// Where it listens, with the port that the system chose.
@@ -93,7 +114,6 @@ impl Door {
     {
         let mut draining = self.draining.clone();
         let mut connections = JoinSet::new();
-        let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
@@ -105,9 +125,12 @@ impl Door {
                                 drop(slot);
                             });
                         }
-                        Admitted::Full(stream) => if let Ok(turn) = refusals.clone().try_acquire_owned() {
-                            connections.spawn(refuse(stream, self.refusal.clone(), turn));
-                        },
+                        Admitted::Not(stream, why) => {
+                            self.sockets.refused[why.index()].fetch_add(1, Relaxed);
+                            if let Ok(turn) = self.sockets.refusals.clone().try_acquire_owned() {
+                                connections.spawn(refuse(stream, (self.words)(why), turn));
+                            }
+                        }
                         Admitted::Gone => {}
                     },
                     Err(error) => self.rest(&error).await,
@@ -132,13 +155,16 @@ impl Door {
             if *self.draining.borrow() {
                 return Admitted::Gone;
             }
-            self.sockets.refused.fetch_add(1, Relaxed);
-            return Admitted::Full(stream);
+            return Admitted::Not(stream, TurnedAway::Full);
+        };
+        let counted = match self.sockets.addresses.enter(peer.ip(), Instant::now()) {
+            Ok(counted) => counted,
+            Err(why) => return Admitted::Not(stream, TurnedAway::Address(why)),
         };
         if let Err(error) = prepare(&stream, self.stall) {
             tracing::debug!(%error, "socket options");
         }
-        Admitted::In(stream, Ends { peer, local }, slot)
+        Admitted::In(stream, Ends { peer, local }, (slot, counted))
     }
 
     /// After an error of `accept`: at once again when it was that connection's, later when the system has no room.
@@ -168,9 +194,12 @@ pub(crate) async fn drained(draining: &mut watch::Receiver<bool>) {
     let _ = draining.wait_for(|&draining| draining).await;
 }
 
+/// What a connection holds until it is gone.
+type Slot = (OwnedSemaphorePermit, Counted);
+
 enum Admitted {
-    In(TcpStream, Ends, OwnedSemaphorePermit),
-    Full(TcpStream),
+    In(TcpStream, Ends, Slot),
+    Not(TcpStream, TurnedAway),
     Gone,
 }
 

@@ -90,7 +90,7 @@ const METRICS: &[Metric] = &[
     gauge("sosik_once_window_ms", "How far back all of them are remembered, milliseconds.", |s, out| memos(s, out, |held, now| now.saturating_sub(held.since).min(ONCE_WINDOW_MS))),
     gauge("sosik_sockets_open", "Sockets now, HTTP and TCP.", |s, out| out(&[], s.sockets.open())),
     gauge("sosik_sockets_max", "Most sockets at a time (connections_max).", |s, out| out(&[], s.sockets.max())),
-    counter("sosik_sockets_refused_total", "Sockets turned away because there were too many.", |s, out| out(&[], s.sockets.refused.load(Relaxed))),
+    counter("sosik_sockets_refused_total", "Sockets turned away: all of the server taken (full), all of their address (address), or too many new ones of it (rate).", |s, out| for (reason, count) in s.sockets.refused() { out(&[("reason", reason)], count) }),
     counter("sosik_accept_errors_total", "Times the system could not hand over a new socket.", |s, out| out(&[], s.sockets.accept_errors.load(Relaxed))),
     counter("sosik_connection_panics_total", "Connections that ended by a fault of the server.", |s, out| out(&[], s.sockets.panics.load(Relaxed))),
     gauge("sosik_draining", "1 while the server goes down.", |s, out| out(&[], s.hub.is_draining().into())),

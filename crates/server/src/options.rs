@@ -92,6 +92,9 @@ options! {
         num_args = 0..=1, require_equals = true, default_missing_value = "true";
     /// Most connections at a time, HTTP and TCP together, 1 to 1,000,000; each takes a file descriptor and 1 to 20 KiB.
     connections_max: Option<u32>, "SOSIK_CONNECTIONS_MAX", "N", "20000";
+    /// Most connections of one address at a time, to 1,000,000; an IPv6 /64 is one. As many new ones at once, then a
+    /// quarter of that each second. 0 for no limit: behind a proxy, which is one address.
+    connections_per_address_max: Option<u32>, "SOSIK_CONNECTIONS_PER_ADDRESS_MAX", "N", "256";
 }
 
 /// One option, for help, documents and tests.

@@ -7,10 +7,8 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use sosik_core::Full;
 use sosik_transport::{Caller, Connection, Hub, tcp};
-use sosik_wire::{Down, Encoding, Goodbye};
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
@@ -20,12 +18,13 @@ use crate::{
     control::{Control, Operated},
     error::ServeError,
     guard::Guard,
-    http::{self, Front},
+    http::Front,
     listen::{Door, Sockets},
     measured::Measured,
     origin::Origin,
     tasks::Tasks,
     told,
+    turned_away::TurnedAway,
 };
 
 /// A server that has started. Dropping it ends everything at once, but for WebSockets, which still hear a goodbye;
@@ -56,12 +55,13 @@ pub async fn start(options: Checked) -> Result<Running, ServeError> {
     let grant = access::anonymous(&options.namespaces);
     let caller = Caller { grant };
     let (draining, drained) = watch::channel(false);
-    let sockets = Sockets::new(options.limits.connections_max);
-    let open = |option, addr, refusal| {
-        Door::open(option, addr, sockets.clone(), drained.clone(), &options.limits, refusal)
+    let sockets = Sockets::new(&options.limits);
+    let open = |option, addr, words| {
+        Door::open(option, addr, sockets.clone(), drained.clone(), &options.limits, words)
     };
-    let http_door = open("listen", options.listen, http::refusal())?;
-    let tcp_door = options.tcp_listen.map(|addr| open("tcp_listen", addr, tcp_refusal())).transpose()?;
+    let http_door = open("listen", options.listen, TurnedAway::over_http)?;
+    let tcp_door =
+        options.tcp_listen.map(|addr| open("tcp_listen", addr, TurnedAway::over_tcp)).transpose()?;
     let http = http_door.addr()?;
     let tcp = tcp_door.as_ref().map(Door::addr).transpose()?;
     let mut public = options.public_urls.clone();
@@ -151,9 +151,4 @@ impl Drop for Running {
         // An upgraded connection is no task of ours: without this it would follow a hub that hears nothing any more.
         self.hub.drain();
     }
-}
-
-/// What a TCP peer is told when there is no room, before its encoding is known: a line, as most speak lines.
-fn tcp_refusal() -> Bytes {
-    Encoding::JsonLine.frame(&Down::goodbye(Goodbye::Overloaded))
 }

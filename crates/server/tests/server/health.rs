@@ -47,7 +47,8 @@ async fn what_happens_can_be_measured() {
         "sosik_log_published_total{log=\"memory\"} 0",
         "sosik_log_waiting_publishes{log=\"disk\"} 0",
         "sosik_sockets_max 20000",
-        "sosik_sockets_refused_total 0",
+        "sosik_sockets_refused_total{reason=\"full\"} 0",
+        "sosik_sockets_refused_total{reason=\"rate\"} 0",
         "sosik_draining 0",
     ] {
         assert!(metrics.body.lines().any(|own| own == line), "{line} is not in\n{}", metrics.body);

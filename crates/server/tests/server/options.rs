@@ -80,6 +80,8 @@ const CASES: &[Case] = &[
         used: |c| c.lab.to_string(), values: ["true", "false", "true", "false"] },
     Case { key: "connections_max", flag: "1", variable: "2", file: "3",
         used: |c| c.limits.connections_max.to_string(), values: ["1", "2", "3", "20000"] },
+    Case { key: "connections_per_address_max", flag: "0", variable: "2", file: "3",
+        used: |c| c.limits.connections_per_address_max.to_string(), values: ["0", "2", "3", "256"] },
 ];
 
 fn join(origins: &[sosik_server::Origin]) -> String {
@@ -161,6 +163,7 @@ fn every_bad_value_is_answered_with_what_to_write() {
         ("--store=tape", None, &["store", "tape", "disk", "memory"]),
         ("--connections-max=0", None, &["connections_max", "1 to 1000000"]),
         ("--connections-max=1000001", None, &["connections_max", "1000001"]),
+        ("--connections-per-address-max=1000001", None, &["connections_per_address_max", "0 to 1000000"]),
         ("--public-url=chat.example", None, &["public_url", "chat.example", "https://"]),
         ("--public-url=https://chat.example/path", None, &["public_url", "/path"]),
         ("--allow-origin=*", None, &["allow_origin", "*", "https://"]),

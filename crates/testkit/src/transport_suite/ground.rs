@@ -52,6 +52,8 @@ impl Ground {
             ..ServeArgs::default()
         })
         .unwrap();
+        // All of them come from one address.
+        options.limits.connections_per_address_max = 0;
         change(&mut options);
         let running = start(options).await.unwrap();
         let mut dialect = JoinSet::new();
