@@ -17,12 +17,12 @@ PROFILE ?= release
 # How many seeds each seeded test tries in `make proof`; in `make test` each test has its own small default.
 PROOF_SEEDS ?= 5000
 
-.PHONY: help run test check proof bench advisories cargo-deny tools sizes
+.PHONY: help run test check proof bench counts counted advisories cargo-deny tools sizes
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/' | expand -t 16
 	@echo
-	@echo 'make test and make proof need chromium, nginx, nc (OpenBSD), curl, node with npm, python3 with venv, strace.'
+	@echo 'make test and make proof need chromium, nginx, nc (OpenBSD), curl, node with npm, python3 with venv, strace, valgrind.'
 	@echo 'They mount a small disk in a namespace of their own and attach strace to a server, which root may.'
 	@echo 'As root on Debian the missing ones are installed with apt-get; otherwise the missing ones are named'
 	@echo 'and the run fails: nothing is skipped. The npm packages of tests/foreign/ go to its node_modules,'
@@ -32,7 +32,7 @@ help: ## print this list
 run: ## start the server with an open demo channel on http://localhost:7171 (PROFILE=dev builds faster)
 	cargo run $(LOCKED) --profile $(PROFILE) -p sosik-cli -- serve --demo
 
-test: tools ## everything that must pass: doc tests, then all tests of the workspace
+test: tools counted ## everything that must pass: doc tests, then all tests of the workspace
 	cargo test $(LOCKED) --workspace --doc --quiet
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	    set -x; cargo nextest run $(LOCKED) --workspace $(if $(CI),--profile ci); \
@@ -58,13 +58,21 @@ advisories: ## ask the RustSec database about the dependencies (needs the networ
 cargo-deny:
 	@cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --version $(CARGO_DENY) --locked --debug --quiet --root $(TOOLS)
 
-proof: tools ## the seeded tests with many seeds (PROOF_SEEDS=5000), bounded by the nextest profile `proof`
+proof: tools counted ## the seeded tests with many seeds (PROOF_SEEDS=5000), bounded by the nextest profile `proof`
 	@cargo nextest --version >/dev/null 2>&1 || { echo 'make proof needs cargo-nextest: cargo install cargo-nextest --locked'; exit 1; }
 	SOSIK_SEEDS=$(PROOF_SEEDS) cargo nextest run $(LOCKED) --workspace --profile proof
 
 bench: ## measure a release build, about 3 min (MODE=full: medians of three; PARTS="deliveries idle …"); writes target/bench/
 	cargo build $(LOCKED) --release -p sosik-cli -p sosik-bench
 	target/release/sosik-bench $(if $(filter full,$(MODE)),--full) $(PARTS)
+
+counts: tools counted ## count instructions per delivery anew and write them to benches/pump/instructions.toml
+	SOSIK_COUNTS=record cargo test $(LOCKED) --quiet -p sosik-tests --test instructions
+	git diff --stat -- benches/pump
+
+# The test that counts needs it as it is shipped; a minute or two where nothing of a release is built yet.
+counted:
+	cargo build $(LOCKED) --release --quiet -p sosik-pump-bench
 
 tools: ## install what the foreign clients of the tests need, or say what is missing
 	@tests/foreign/prepare.sh

@@ -25,6 +25,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("sosik-testkit",   ANY),
     ("sosik-tests",     ANY),
     ("sosik-bench",     ANY),
+    ("sosik-pump-bench", ANY),
 ];
 
 const ANY: &[&str] = &["*"];

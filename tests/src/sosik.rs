@@ -229,18 +229,26 @@ fn command_through(through: &[String]) -> Command {
 pub fn binary() -> PathBuf {
     let own = env::current_exe().expect("this program has a path");
     let path = own.ancestors().nth(2).expect("it lies in target/PROFILE/deps").join("sosik");
-    let build = "build it: cargo build -p sosik-cli (cargo nextest run --workspace does)";
-    let Ok(built) = path.metadata().and_then(|file| file.modified()) else {
-        panic!("{} is missing; {build}", path.display())
+    refuse_old(&path, MADE_OF, "cargo build -p sosik-cli (cargo nextest run --workspace does)");
+    path
+}
+
+/// Fails when `program` is missing, or older than a source below one of these directories of the repository.
+///
+/// # Panics
+/// When it is; the message says how to build it.
+pub fn refuse_old(program: &Path, made_of: &[&str], build: &str) {
+    let Ok(built) = program.metadata().and_then(|file| file.modified()) else {
+        panic!("{} is missing; build it: {build}", program.display())
     };
-    for part in MADE_OF {
-        let files = workspace::rust_files(&workspace::root().join("crates").join(part).join("src"));
+    for part in made_of {
+        let files = workspace::rust_files(&workspace::root().join(part));
         for file in files.expect("the sources can be listed") {
             let changed = file.metadata().and_then(|file| file.modified()).expect("a source has a time");
-            assert!(changed <= built, "{} is older than {}; {build}", path.display(), file.display());
+            let (program, file) = (program.display(), file.display());
+            assert!(changed <= built, "{program} is older than {file}; build it: {build}");
         }
     }
-    path
 }
 
 /// Says something that a reader of a failed test wants to know, at once.
@@ -249,4 +257,8 @@ pub fn note(text: &str) {
 }
 
 /// The crates of which the binary is made.
-const MADE_OF: &[&str] = &["core", "wire", "store", "transport", "server", "client", "cli"];
+#[rustfmt::skip]
+const MADE_OF: &[&str] = &[
+    "crates/core/src", "crates/wire/src", "crates/store/src", "crates/transport/src", "crates/server/src", "crates/client/src",
+    "crates/cli/src",
+];
