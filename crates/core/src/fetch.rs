@@ -77,7 +77,7 @@ impl Half {
         found.sort_unstable_by_key(Found::position);
         found.dedup_by_key(|event| event.position());
         fetched.take(found);
-        self.fetched = Some(fetched);
+        self.fetched = Some(Box::new(fetched));
         Ok(())
     }
 

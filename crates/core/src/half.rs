@@ -26,7 +26,8 @@ pub(crate) struct Half {
     /// The head when the reader was opened or last joined.
     pub(crate) goal: Position,
     pub(crate) ahead_since: Option<u64>,
-    pub(crate) fetched: Option<Fetched>,
+    /// Boxed: most readers live from the tails, and wait most of the time.
+    pub(crate) fetched: Option<Box<Fetched>>,
 }
 
 /// What a look at one log came to.
@@ -42,7 +43,9 @@ pub(crate) enum HalfLook {
 }
 
 impl Half {
-    pub(crate) fn new(life: Arc<Life>, members: Vec<Member>, told: Part) -> Self {
+    pub(crate) fn new(life: Arc<Life>, mut members: Vec<Member>, told: Part) -> Self {
+        // Kept for as long as somebody waits.
+        members.shrink_to_fit();
         let goal = life.head();
         let mut half =
             Self { life, members, told, place: told.position, goal, ahead_since: None, fetched: None };

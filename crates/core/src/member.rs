@@ -35,7 +35,11 @@ pub(crate) enum Kind {
         prefix: Prefix,
         watch: WatchId,
         /// Channels under the prefix whose own floor is higher.
-        floors: HashMap<ChannelName, Position>,
+        #[allow(
+            clippy::box_collection,
+            reason = "members of one channel, which are most, are as large as this"
+        )]
+        floors: Box<HashMap<ChannelName, Position>>,
     },
 }
 
@@ -50,7 +54,7 @@ impl Member {
             }
             Pattern::Prefix(prefix) => {
                 let watch = space.follow(prefix, life.watches());
-                Kind::Prefix { prefix: prefix.clone(), watch, floors: HashMap::new() }
+                Kind::Prefix { prefix: prefix.clone(), watch, floors: Box::default() }
             }
         };
         let member = Self {

@@ -151,6 +151,7 @@ impl Node {
                 halves.push(half);
             }
         }
+        halves.shrink_to_fit();
         Ok(Reader::new(self.clone(), grant, halves))
     }
 

@@ -5,7 +5,7 @@ use std::{
     future::{Future, pending, poll_fn},
     pin::{Pin, pin},
     sync::{Arc, OnceLock},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -78,16 +78,10 @@ impl Front {
     }
 
     /// Serves one connection to its end; when the server drains, to the end of the answer that is being given.
-    pub(crate) async fn serve(self: Arc<Self>, socket: TcpStream, ends: Ends) {
-        let mut next = Some(Connection::of_socket(socket));
-        let mut first_byte_ms = self.limits.first_byte_ms;
-        while let Some(connection) = next {
-            // Boxed, so that an answer that lasts does not hold the room of what began it.
-            let taken = Box::pin(self.clone().serve_http1(connection, ends, first_byte_ms)).await;
-            let Some(served) = taken else { return };
-            next = served.await;
-            first_byte_ms = self.limits.idle_ms;
-        }
+    pub(crate) fn serve(self: Arc<Self>, socket: TcpStream, ends: Ends) -> Serving {
+        let first_byte_ms = self.limits.first_byte_ms;
+        let http1 = self.clone().serve_http1(Connection::of_socket(socket), ends, first_byte_ms);
+        Serving { front: self, ends, step: Step::Http(Box::pin(http1)) }
     }
 
     /// Answers requests until the connection ends, or until an answer takes it over: that is served by what this returns.
@@ -161,6 +155,43 @@ impl Front {
             return pending().await;
         }
         Ok(response.map(|body| Answered { body, exchange, busy }))
+    }
+}
+
+/// A connection on its way to its end. By hand, and with its steps in boxes, so that an answer that lasts does not hold the
+/// room of what began it.
+pub(crate) struct Serving {
+    front: Arc<Front>,
+    ends: Ends,
+    step: Step,
+}
+
+enum Step {
+    /// hyper reads requests and writes answers.
+    Http(Pin<Box<dyn Future<Output = Option<Served>> + Send>>),
+    /// An answer has taken the connection over.
+    Taken(Served),
+}
+
+impl Future for Serving {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.step = match &mut self.step {
+                Step::Http(http1) => match ready!(http1.as_mut().poll(cx)) {
+                    Some(served) => Step::Taken(served),
+                    None => return Poll::Ready(()),
+                },
+                Step::Taken(served) => match ready!(served.as_mut().poll(cx)) {
+                    Some(connection) => {
+                        let (front, idle_ms) = (self.front.clone(), self.front.limits.idle_ms);
+                        Step::Http(Box::pin(front.serve_http1(connection, self.ends, idle_ms)))
+                    }
+                    None => return Poll::Ready(()),
+                },
+            };
+        }
     }
 }
 

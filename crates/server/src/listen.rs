@@ -4,14 +4,17 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
+use pin_project_lite::pin_project;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -120,10 +123,7 @@ impl Door {
                     Ok((stream, peer)) => match self.admit(stream, peer) {
                         Admitted::In(socket, ends, slot) => {
                             let serving = serve(socket, ends);
-                            connections.spawn(async move {
-                                serving.await;
-                                drop(slot);
-                            });
+                            connections.spawn(Holding { serving, slot });
                         }
                         Admitted::Not(stream, why) => {
                             self.sockets.refused[why.index()].fetch_add(1, Relaxed);
@@ -196,6 +196,23 @@ pub(crate) async fn drained(draining: &mut watch::Receiver<bool>) {
 
 /// What a connection holds until it is gone.
 type Slot = (OwnedSemaphorePermit, Counted);
+
+pin_project! {
+    /// What serves a connection, and the slot it takes. By hand: a block that awaits has room for it twice.
+    struct Holding<F, S> {
+        #[pin]
+        serving: F,
+        slot: S,
+    }
+}
+
+impl<F: Future<Output = ()>, S> Future for Holding<F, S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().serving.poll(cx)
+    }
+}
 
 enum Admitted {
     In(TcpStream, Ends, Slot),

@@ -4,7 +4,7 @@
 //! write. A client that does not read its answers is not read from.
 
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -20,7 +20,7 @@ use sosik_wire::{
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::{
-    close::close,
+    close::Work,
     connection::Connection,
     feed::{Answer, Feed, Place, Turn},
     form::{Form, Pieces},
@@ -52,17 +52,6 @@ pub(crate) enum Inbound {
     Fatal(Goodbye),
     /// Something that ends the connection; its last bytes are said already.
     Closed,
-}
-
-/// Serves one connection to its end.
-pub(crate) async fn serve<C: Codec>(mut duplex: Duplex<C>) -> Option<Connection> {
-    let ended = poll_fn(|cx| duplex.poll(cx)).await;
-    if let Some(connection) = ended {
-        drop(duplex);
-        // Boxed: it would make the task of every idle connection larger.
-        Box::pin(close(connection)).await;
-    }
-    None
 }
 
 /// What reading came to.
@@ -114,8 +103,9 @@ impl<C: Codec> Duplex<C> {
         };
         Self { feed, talk }
     }
+}
 
-    /// Ready when the connection has ended, with what is left of it.
+impl<C: Codec + Unpin> Work for Duplex<C> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Connection>> {
         let Self { feed, talk } = self;
         for _ in 0..TURNS_MAX {

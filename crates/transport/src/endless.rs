@@ -1,7 +1,6 @@
 //! An answer that does not end, on a connection of its own: the streaming transports over HTTP/1.
 
 use std::{
-    future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -11,40 +10,44 @@ use sosik_wire::{Down, chunk};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::{
-    close::close,
+    close::Work,
     connection::Connection,
     feed::{Feed, Turn},
     form::{Form, Pieces},
 };
 
-/// Writes `feed` to its connection until one of them ends.
-pub(crate) async fn serve(mut feed: Feed, form: Form) -> Option<Connection> {
-    let ended = poll_fn(|cx| poll(&mut feed, form, cx)).await;
-    if let Some(connection) = ended {
-        drop(feed);
-        // Boxed: it would make the task of every idle connection larger.
-        Box::pin(close(connection)).await;
-    }
-    None
+/// A feed that is written to its connection until one of them ends.
+pub(crate) struct Endless {
+    feed: Feed,
+    form: Form,
 }
 
-fn poll(feed: &mut Feed, form: Form, cx: &mut Context<'_>) -> Poll<Option<Connection>> {
-    if has_left(feed, cx) {
-        return Poll::Ready(None);
+impl Endless {
+    pub(crate) fn new(feed: Feed, form: Form) -> Self {
+        Self { feed, form }
     }
-    match feed.turn(cx) {
-        Poll::Pending => {
-            let stalled = feed.place().is_stalled(feed.hub());
-            if stalled { Poll::Ready(None) } else { Poll::Pending }
+}
+
+impl Work for Endless {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Connection>> {
+        let feed = &mut self.feed;
+        if has_left(feed, cx) {
+            return Poll::Ready(None);
         }
-        Poll::Ready(Turn::Over(goodbye)) => {
-            feed.push(&Down::Goodbye(goodbye));
-            if form.is_chunks() {
-                feed.place().push_pieces(Pieces::from_iter([Bytes::from_static(chunk::LAST)]));
+        match feed.turn(cx) {
+            Poll::Pending => {
+                let stalled = feed.place().is_stalled(feed.hub());
+                if stalled { Poll::Ready(None) } else { Poll::Pending }
             }
-            Poll::Ready(feed.finish(cx))
+            Poll::Ready(Turn::Over(goodbye)) => {
+                feed.push(&Down::Goodbye(goodbye));
+                if self.form.is_chunks() {
+                    feed.place().push_pieces(Pieces::from_iter([Bytes::from_static(chunk::LAST)]));
+                }
+                Poll::Ready(feed.finish(cx))
+            }
+            Poll::Ready(_) => Poll::Ready(None),
         }
-        Poll::Ready(_) => Poll::Ready(None),
     }
 }
 

@@ -22,7 +22,8 @@ use uuid::Uuid;
 
 use crate::{
     body::FeedBody,
-    endless,
+    close::Working,
+    endless::Endless,
     feed::Feed,
     form::{Form, Pieces},
     hub::{Caller, Hub},
@@ -175,7 +176,7 @@ pub(crate) fn streaming(
             let feed = Feed::new(&hub, transport, form, Some(connection));
             feed.place().push_pieces(Pieces::from_iter([Bytes::from(head.ending(last))]));
             begin(&feed, form, reader);
-            endless::serve(feed, form)
+            Working::Busy(Endless::new(feed, form))
         }));
         response
     } else {

@@ -10,8 +10,9 @@ use sosik_wire::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
+    close::Working,
     connection::Connection,
-    duplex::{self, Codec, Duplex, Inbound},
+    duplex::{Codec, Duplex, Inbound},
     form::{Form, Pieces},
     http::bad,
     hub::{Caller, Hub},
@@ -35,13 +36,13 @@ pub async fn open(hub: Arc<Hub>, caller: Caller, mut connection: Connection) -> 
             let codec = JsonLines(Lines::with_limit(BODY_BYTES_MAX));
             let first = Pieces::new();
             let duplex = Duplex::new(&hub, caller, connection, codec, TRANSPORT, Form::Lines, first);
-            Some(Box::pin(duplex::serve(duplex)))
+            Some(Box::pin(Working::Busy(duplex)))
         }
         0x00 => {
             let codec = Frames(Binary::with_limit(BODY_BYTES_MAX));
             let first = Pieces::new();
             let duplex = Duplex::new(&hub, caller, connection, codec, TRANSPORT, Form::Binary, first);
-            Some(Box::pin(duplex::serve(duplex)))
+            Some(Box::pin(Working::Busy(duplex)))
         }
         TLS_HANDSHAKE => {
             let mut connection = connection;

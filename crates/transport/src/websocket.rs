@@ -19,7 +19,8 @@ use self::{
     messages::Messages,
 };
 use crate::{
-    duplex::{self, Duplex},
+    close::Working,
+    duplex::Duplex,
     form::Pieces,
     http::answering,
     hub::{Caller, Hub},
@@ -41,6 +42,6 @@ async fn respond(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Resp
     Ok(switch(accept, subprotocol, move |connection, head| {
         let first = Pieces::from_iter([head]);
         let duplex = Duplex::new(&hub, caller, connection, Messages::new(form), TRANSPORT, form, first);
-        duplex::serve(duplex)
+        Working::Busy(duplex)
     }))
 }
