@@ -22,7 +22,7 @@ PROOF_SEEDS ?= 5000
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/  make \1\t\2/' | expand -t 16
 	@echo
-	@echo 'make test and make proof need chromium, nginx, nc (OpenBSD), curl, node with npm, python3 with venv, strace, valgrind.'
+	@echo 'make test and make proof need chromium, nginx, nc (OpenBSD), curl, node with npm, python3 with venv, slowhttptest, strace, valgrind.'
 	@echo 'They mount a small disk in a namespace of their own and attach strace to a server, which root may.'
 	@echo 'As root on Debian the missing ones are installed with apt-get; otherwise the missing ones are named'
 	@echo 'and the run fails: nothing is skipped. The npm packages of tests/foreign/ go to its node_modules,'

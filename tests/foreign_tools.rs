@@ -15,9 +15,14 @@ fn every_tool_the_tests_call_is_here() {
     let path =
         env::join_paths(env::split_paths(&env::var_os("PATH").unwrap()).chain(["/usr/sbin".into()])).unwrap();
     let mut missing = Vec::new();
-    for (tool, arg) in
-        [("chromium", "--version"), ("nginx", "-v"), ("nc", "-h"), ("curl", "-V"), ("node", "-v")]
-    {
+    for (tool, arg) in [
+        ("chromium", "--version"),
+        ("nginx", "-v"),
+        ("nc", "-h"),
+        ("curl", "-V"),
+        ("node", "-v"),
+        ("slowhttptest", "-h"),
+    ] {
         // Not the exit code: `nc -h` ends with 1 on some builds.
         if Command::new(tool).arg(arg).env("PATH", &path).output().is_err() {
             missing.push(tool.to_owned());

@@ -29,7 +29,7 @@ package_of() {
 }
 
 missing() {
-    for tool in chromium nginx nc curl node npm python3 python-venv strace valgrind; do
+    for tool in chromium nginx nc curl node npm python3 python-venv slowhttptest strace valgrind; do
         have $tool || echo $tool
     done
 }

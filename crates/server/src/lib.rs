@@ -11,6 +11,7 @@ mod compose;
 mod control;
 mod error;
 mod file;
+mod files;
 mod guard;
 mod head;
 mod health;
@@ -50,7 +51,9 @@ use std::{
 /// Errors: options that cannot be used, addresses that cannot be listened on, a part that broke, a second signal. The
 /// process should then end with a status that is not 0.
 pub async fn run(args: ServeArgs) -> Result<(), ServeError> {
-    let running = start(Checked::load(args, |name| std::env::var_os(name))?).await?;
+    let mut options = Checked::load(args, |name| std::env::var_os(name))?;
+    files::make_room(&mut options.limits);
+    let running = start(options).await?;
     announce(&running, &mut io::stdout().lock(), &mut io::stderr().lock())?;
     shutdown::run_until_told(running).await
 }

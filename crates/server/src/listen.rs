@@ -52,7 +52,7 @@ impl Sockets {
             slots: Arc::new(Semaphore::new(max as usize)),
             max,
             addresses: Addresses::new(limits.connections_per_address_max, refill),
-            refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
+            refusals: Arc::new(Semaphore::new(REFUSALS_MAX.min(max as usize / 4).max(8))),
             refused: Default::default(),
             accept_errors: AtomicU64::default(),
             panics: AtomicU64::default(),
@@ -270,7 +270,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 const BACKLOG: u32 = 4_096;
 /// How long accepting rests when the system has no room for another socket.
 const REST: Duration = Duration::from_millis(100);
-/// Peers that are told at the same time that there is no room; the others are closed without a word.
+/// Peers that are told at the same time that there is no room, fewer where there are few connections; the others are
+/// closed without a word.
 const REFUSALS_MAX: usize = 64;
 /// How long a peer may take to hear that there is no room.
 const REFUSAL: Duration = Duration::from_secs(1);

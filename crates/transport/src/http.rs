@@ -1,6 +1,6 @@
 //! What the HTTP transports share: how a request is read, and how an answer or a refusal is written.
 
-use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{sync::Arc, sync::atomic::Ordering};
 
 use axum::{
     Extension,
@@ -12,7 +12,6 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
-use http_body_util::{BodyExt, Limited};
 use sosik_core::{Cursor, Error, Pattern, Reader, Start};
 use sosik_wire::{
     BODY_BYTES_MAX, Code, Down, Problem, ReadBody, Refused, SSE_RETRY, TransportName as Transport, Welcome,
@@ -27,6 +26,7 @@ use crate::{
     feed::Feed,
     form::{Form, Pieces},
     hub::{Caller, Hub},
+    inflow::{NotWhole, collect},
     takeover::{Offer, Takeover},
 };
 
@@ -142,13 +142,13 @@ pub(crate) async fn body(hub: &Hub, request: Request, types: &[&str]) -> Result<
     if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }
-    let limited = Limited::new(request.into_body(), BODY_BYTES_MAX);
-    match tokio::time::timeout(Duration::from_millis(hub.settings.body_ms), limited.collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(bad("the body was cut off; nothing was done")),
-        Err(_) => Err(Refused::new(None, Code::Stalled, "the body did not come in time; nothing was done")),
-    }
+    collect(request.into_body(), &hub.settings).await.map_err(|why| match why {
+        NotWhole::TooLarge => too_large(),
+        NotWhole::CutOff => bad("the body was cut off; nothing was done"),
+        NotWhole::TooSlow => {
+            Refused::new(None, Code::Stalled, "the body did not come in time; nothing was done")
+        }
+    })
 }
 
 /// Opens the reader that a request asks for.

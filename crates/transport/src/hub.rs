@@ -26,6 +26,10 @@ pub struct Settings {
     pub stall_ms: u64,
     /// How long a request body may take, milliseconds. Default 30,000.
     pub body_ms: u64,
+    /// How long it may take whatever comes of it, milliseconds. Default 10,000.
+    pub body_grace_ms: u64,
+    /// How many bytes of it must have come for each second after that. Default 1,024.
+    pub body_bytes_per_s_min: u64,
     /// Over how long clients are told to spread their return when the server goes down, milliseconds. Default 5,000.
     pub drain_spread_ms: u64,
     /// Whether the TCP transport is offered in welcomes.
@@ -42,6 +46,8 @@ impl Default for Settings {
             hello_ms: 5_000,
             stall_ms: 30_000,
             body_ms: 30_000,
+            body_grace_ms: 10_000,
+            body_bytes_per_s_min: 1_024,
             drain_spread_ms: 5_000,
             tcp: true,
         }

@@ -15,6 +15,7 @@ pub mod form;
 mod held;
 mod http;
 mod hub;
+mod inflow;
 mod long_poll;
 mod poll;
 mod post;

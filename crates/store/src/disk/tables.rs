@@ -51,6 +51,7 @@ impl Tables {
         let database = Database::builder(directory)
             .worker_threads(WORKER_THREADS)
             .cache_size(CACHE_BYTES)
+            .max_cached_files(Some(FILES_OPEN_MAX))
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .manual_journal_persist(true)
             .open()?;
@@ -327,6 +328,8 @@ const RUNS_MAX: usize = 20;
 const SETTLING_LOOKS_EACH: Duration = Duration::from_millis(1);
 /// Threads that flush and compact.
 const WORKER_THREADS: usize = 2;
+/// Files of tables that are held open; the server leaves as many descriptors for them.
+const FILES_OPEN_MAX: usize = 256;
 /// Blocks read lately: 32 MiB.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 /// Most bytes of journals on the disk, and so the most that a start replays: 128 MiB.
