@@ -35,6 +35,8 @@ pub(crate) struct Half {
 pub(crate) enum HalfLook {
     /// Something for the client; everything up to the position is in it.
     Found(Vec<(What, Part)>, Position),
+    /// The same, and events only: each has its own place.
+    Events(Vec<Arc<Event>>, Position),
     Nothing,
     /// The store must be asked first.
     Below,
@@ -79,6 +81,9 @@ impl Half {
                 return HalfLook::Below;
             };
             self.gaps(&events, up_to, &mut items);
+            if items.is_empty() && !events.is_empty() {
+                return HalfLook::Events(events, up_to.max(self.place));
+            }
             items.extend(events.into_iter().map(|event| (event.position, What::Event(event))));
             if !items.is_empty() {
                 return HalfLook::Found(self.in_order(items), up_to.max(self.place));
@@ -177,6 +182,15 @@ impl Half {
 
     /// Rule 4, after the range has been read: gaps of channels with events, and marks of channels without.
     fn gaps(&self, events: &[Arc<Event>], up_to: Position, items: &mut Vec<(Position, What)>) {
+        if let ([Member { kind: Kind::Channel(_), .. }], Some(first)) =
+            (&self.members[..], events.iter().find(|event| !event.signal))
+        {
+            // One channel: what follows its first event is linked to it.
+            if first.prev > self.place {
+                self.gap_before(first, items);
+            }
+            return;
+        }
         let mut seen: HashSet<&ChannelName> = HashSet::new();
         for event in events.iter().filter(|event| !event.signal) {
             if event.prev > self.place && (events.len() == 1 || seen.insert(&event.channel)) {
@@ -213,12 +227,15 @@ impl Half {
     ) {
         let mut marks: Vec<Mark> = Vec::new();
         let mut has_record = false;
+        let in_page = |at: Position| at > self.place && at <= up_to;
         match &member.kind {
             Kind::Channel(channel) if with_events(&channel.name) => return,
             Kind::Channel(channel) => {
                 if let Some(head) = channel.head() {
                     has_record = true;
-                    marks.push(Mark::trimmed(&channel.name, head.trimmed_to, head.first_seq));
+                    if in_page(head.trimmed_to) {
+                        marks.push(Mark::trimmed(&channel.name, head.trimmed_to, head.first_seq));
+                    }
                 }
             }
             Kind::Prefix { prefix, .. } => {
@@ -232,7 +249,9 @@ impl Half {
         }
         if !has_record {
             let at = member.space.forgotten_to();
-            marks.push(Mark { at, of: None, reason: GapReason::Forgotten, of_others: true });
+            if in_page(at) {
+                marks.push(Mark { at, of: None, reason: GapReason::Forgotten, of_others: true });
+            }
         }
         if let Some(fetched) = &self.fetched {
             let own = |name: &ChannelName| member.pattern.matches(name) && !with_events(name);

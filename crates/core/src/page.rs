@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::{
     cursor::{Cursor, Part, Position},
     event::{Event, Gap},
@@ -32,7 +34,7 @@ impl Budget {
 #[derive(Debug, Default)]
 pub struct Page {
     /// What to write.
-    pub items: Vec<Item>,
+    pub items: SmallVec<[Item; 1]>,
     pub(crate) source: Source,
 }
 

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use crate::{
     cursor::{Cursor, LogId, Part, Position},
     error::Error,
+    event::Event,
     grant::{Grant, Verb},
     half::{Half, HalfLook},
     herald::WatchId,
@@ -120,6 +121,12 @@ impl Reader {
             match self.halves[at].look(now, budget, Position::END) {
                 HalfLook::Found(items, up_to) => {
                     self.fill(page, at, items);
+                    page.source = Source::Half { at, up_to };
+                    self.turn = at + 1;
+                    return Ok(Look::Found);
+                }
+                HalfLook::Events(events, up_to) => {
+                    self.fill_events(page, events);
                     page.source = Source::Half { at, up_to };
                     self.turn = at + 1;
                     return Ok(Look::Found);
@@ -274,6 +281,15 @@ impl Reader {
                     page.source = Source::Backlog { at, up_to };
                     return Ok(Look::Found);
                 }
+                HalfLook::Events(events, up_to) => {
+                    let cursor = Cursor::new(self.halves.iter().map(|half| half.told));
+                    page.items.extend(events.into_iter().map(|event| {
+                        let part = Some(event.part());
+                        Item { what: What::Event(event), cursor: Some(cursor.clone()), part }
+                    }));
+                    page.source = Source::Backlog { at, up_to };
+                    return Ok(Look::Found);
+                }
                 HalfLook::Below => return Ok(Look::Below),
                 HalfLook::Ahead(until) if now >= until => return Err(Error::Rebalance),
                 HalfLook::Nothing | HalfLook::Ahead(_) => arrived &= half.place >= most,
@@ -302,6 +318,22 @@ impl Reader {
         page.items.push(Item { what: What::CaughtUp, cursor: self.cursor(), part: None });
         page.source = Source::CaughtUp;
         Look::Found
+    }
+
+    fn fill_events(&self, page: &mut Page, events: Vec<Arc<Event>>) {
+        let alone = self.halves.len() == 1;
+        let mut cursor = match alone {
+            true => Cursor::default(),
+            false => Cursor::new(self.halves.iter().map(|half| half.told)),
+        };
+        page.items.extend(events.into_iter().map(|event| {
+            let part = event.part();
+            let cursor = (!alone).then(|| {
+                cursor.set(part);
+                cursor.clone()
+            });
+            Item { what: What::Event(event), cursor, part: Some(part) }
+        }));
     }
 
     fn fill(&self, page: &mut Page, at: usize, items: Vec<(What, Part)>) {
