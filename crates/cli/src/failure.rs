@@ -44,7 +44,7 @@ impl Failure {
             Self::Client(error) | Self::Line { error, .. } if error.fault() == Fault::Caller => 3,
             Self::Client(_) | Self::Line { .. } => 1,
             Self::Data(_) => 4,
-            Self::Operate(OperateError::Running { .. }) => 3,
+            Self::Operate(OperateError::Running { .. } | OperateError::Whole(_)) => 3,
             Self::Operate(OperateError::Path(_)) => 2,
             Self::Operate(error) if error.is_of_a_directory() => 4,
             Self::Operate(OperateError::Refused(problem)) if problem.status < 500 => 3,

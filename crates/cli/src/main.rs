@@ -96,7 +96,7 @@ Exit codes:
   0    done; also when nobody reads the output of follow or history any more, and when a follow is ended by Ctrl-C
   1    the network or the server failed, or whether a publish was stored is not known
   2    the command line, the configuration or the data makes no sense; it was not sent
-  3    the server refused
+  3    the server refused, or there is nothing to repair
   4    the data directory cannot be used: it is in use, not Sosik's, of another version, not writable, or cannot be opened
   5    sosik verify has found damage
   130  ended by Ctrl-C, but follow";

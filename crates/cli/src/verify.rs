@@ -33,4 +33,5 @@ Examples:
 
 A running server reads its own log and goes on meanwhile; without one the directory is opened. Nothing is changed, unless
 with --repair: then what can be read is kept, readers are told a gap in place of what cannot, and the log begins a new
-epoch, also when nothing was damaged: verify first, and make a copy of the directory. Exit code 5 says that there is damage.";
+epoch; a log of which nothing is damaged is left as it is, with exit code 3. Make a copy of the directory first. Exit code 5
+says that there is damage.";

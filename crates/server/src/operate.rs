@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sosik_core::Epoch;
 use sosik_store::{
     Disk,
-    disk::{self, CopyError, DiskOptions, OpenError},
+    disk::{self, CopyError, DiskOptions, OpenError, RepairError},
 };
 use sosik_wire::Problem;
 
@@ -32,6 +32,9 @@ pub enum OperateError {
     /// There is no copy.
     #[error("{0}")]
     Copy(CopyError),
+    /// There is nothing to repair, and nothing was changed.
+    #[error("{0}")]
+    Whole(RepairError),
     /// A path that cannot be used.
     #[error("{0:?} cannot be used as a path; it must be UTF-8 and not empty")]
     Path(PathBuf),
@@ -84,6 +87,15 @@ impl From<CopyError> for OperateError {
         match error {
             CopyError::Open(error) => Self::Data(error),
             error => Self::Copy(error),
+        }
+    }
+}
+
+impl From<RepairError> for OperateError {
+    fn from(error: RepairError) -> Self {
+        match error {
+            RepairError::Open(error) => Self::Data(error),
+            error => Self::Whole(error),
         }
     }
 }
@@ -152,7 +164,7 @@ pub async fn verify(data: &Path) -> Result<Verified, OperateError> {
 }
 
 /// Makes the log in `data` whole from what can be read of it; it begins a new epoch. Errors: [`OperateError::Running`]
-/// while a server has it open.
+/// while a server has it open, [`OperateError::Whole`] if nothing is damaged.
 pub async fn repair(data: &Path) -> Result<Mended, OperateError> {
     if let Asked::Answer(Status { .. }) = ask(data, "/status", None::<&Nothing>).await? {
         let why = "a repair rewrites what it serves; stop the server, repair, and start it again";

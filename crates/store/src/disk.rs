@@ -65,7 +65,7 @@ pub use self::{
     copy::{Copied, CopyError},
     directory::{OpenError, is_log},
     options::{DiskOptions, RESERVE_BYTES},
-    repair::repair,
+    repair::{RepairError, repair},
     report::{Damage, DamageKind, PLACES_NAMED_MAX, Renewed, Repaired, Report},
     scrub::{SCRUB_BYTES_PER_S, SCRUB_PAUSE},
     verify::verify,

@@ -90,6 +90,8 @@ async fn what_is_written_is_for_its_user_alone() {
     server.stop().await;
     assert_eq!(server.run(&["backup", "offline"], "").await.code, 0);
     assert_eq!(server.run(&["restore", "live", "--data", "restored"], "").await.code, 0);
+    // Without its witness it is not whole, so that there is something to repair.
+    fs::remove_file(server.data().join("witness")).unwrap();
     assert_eq!(server.run(&["verify", "--repair"], "").await.code, 0);
     for written in [server.data(), near.join("live"), near.join("offline"), near.join("restored")] {
         for_its_user_alone(&written);
@@ -273,7 +275,8 @@ async fn a_log_that_has_lost_something_says_so_loudly_and_tells_its_readers() {
     assert!(seen[1].contains("\"data\":5"), "{seen:?}");
 }
 
-// Mutants: a repair not refused while a server runs -> another code; verify without the socket -> in use.
+// Mutants: a repair not refused while a server runs, or of what is whole -> another code; verify without the socket -> in
+// use.
 #[tokio::test]
 async fn a_log_is_verified_by_its_server_and_without_one_and_repaired_only_without() {
     let mut server = Server::start().await;
@@ -288,6 +291,8 @@ async fn a_log_is_verified_by_its_server_and_without_one_and_repaired_only_witho
             server.stop().await;
         }
     }
+    let said = server.run(&["verify", "--repair"], "").await;
+    assert_eq!((said.code, said.err.contains("nothing was changed")), (3, true), "{said:?}");
     let said = server.run(&["verify", "--data", "nowhere"], "").await;
     assert_eq!((said.code, said.err.contains("no log of Sosik")), (4, true), "{said:?}");
     assert!(!server.data().with_file_name("nowhere").exists());

@@ -15,26 +15,47 @@ use super::{
     layout::{IDENTITY, REMOVAL, TAIL, event_key, position_of},
     open::{begin, broken, engine, find},
     rebuild::mend,
-    report::Repaired,
+    report::{Repaired, Report},
     tables::{Tables, View},
     value::{Identity, OrderValue, Tail, Value, is_whole},
     verify::all,
     witness::WitnessFile,
 };
 
+/// Why a log was not repaired. The text says what to do next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepairError {
+    /// It cannot be opened, or what is kept of it cannot be written; also when what is there is too damaged to be read at
+    /// all.
+    #[error("{0}")]
+    Open(#[from] OpenError),
+    /// Nothing of it is damaged. A repair would tell every reader a gap for nothing.
+    #[error("nothing in {path} is damaged, so nothing was changed: start the server on it; {found}")]
+    Whole {
+        /// The directory.
+        path: PathBuf,
+        /// What was read.
+        found: Report,
+    },
+}
+
 /// Rebuilds the log in `path`, which must not be open, from what can be read of it. It begins the epoch `fresh`, which
 /// must be random. What was there is kept beside it, in [`Repaired::old`], and takes as much room as it did.
 ///
-/// Errors: [`OpenError`], also when what is there is too damaged to be read at all.
-pub fn repair(path: &Path, fresh: Epoch) -> Result<Repaired, OpenError> {
+/// Errors: [`RepairError`]. A log that is whole is left as it is.
+pub fn repair(path: &Path, fresh: Epoch) -> Result<Repaired, RepairError> {
     if !is_log(path)? {
-        return Err(OpenError::Io { path: path.into(), source: io::ErrorKind::NotFound.into() });
+        return Err(OpenError::Io { path: path.into(), source: io::ErrorKind::NotFound.into() }.into());
     }
     let directory = Directory::open(path)?;
     let (own, new) = (directory.tables(), path.join(NEW));
     let old = free(path);
     let tables = engine(&directory)?;
     let found = all(&tables, &directory);
+    if found.is_whole() {
+        return Err(RepairError::Whole { path: path.into(), found });
+    }
     let at = |source: io::Error| refused(path, source);
     if new.try_exists().map_err(at)? {
         fs::remove_dir_all(&new).map_err(at)?;

@@ -62,6 +62,7 @@ pub(super) fn all(tables: &Tables, directory: &Directory) -> Report {
         }
     }
     inspector.sums(&view);
+    inspector.end(tables, directory);
     inspector.report
 }
 
@@ -208,6 +209,17 @@ impl Inspector {
         if kept != (record.head.first_seq, Some(record.head.bytes)) {
             let place = || format!("{channel}, which does not say of its first event what that says");
             self.report.add(DamageKind::Record, place);
+        }
+    }
+
+    /// What a start would take for a hole, if nothing says so yet: a log that begins a new epoch then is not whole.
+    fn end(&mut self, tables: &Tables, directory: &Directory) {
+        if directory.is_new || !self.report.is_whole() {
+            return;
+        }
+        let end = find(tables).and_then(|found| check::end(tables, &found));
+        if let Some(why) = end.unwrap_or_else(|error| Some(error.to_string())) {
+            self.report.add(DamageKind::Hole, || why);
         }
     }
 

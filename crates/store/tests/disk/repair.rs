@@ -1,6 +1,6 @@
 //! Keeping what can be read of a damaged log, and finding damage by itself.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use fjall::PersistMode;
 use sosik_core::{
@@ -9,14 +9,14 @@ use sosik_core::{
 };
 use sosik_store::{
     Disk,
-    disk::{DiskOptions, OpenError, repair, verify},
+    disk::{DiskOptions, OpenError, RepairError, repair, verify},
 };
 use sosik_testkit::store_suite::{ALL, block_on, channel};
 
 use crate::{
     damage::{table_of, tamper},
     kit::{Scratch, append, next, whole},
-    oracle::{Original, STEPS},
+    oracle::{Files, Original, STEPS},
 };
 
 async fn small() -> (Scratch, Original) {
@@ -115,6 +115,13 @@ fn a_repair_counts_nothing_that_is_on_its_way_out() {
             }
             database.persist(PersistMode::SyncAll).unwrap();
         }
+        // What is whole is not repaired; this row is made anew from nothing of it.
+        tamper(&scratch, "meta", |key, value| {
+            if key == b"identity" {
+                value[9] ^= 1;
+            }
+            true
+        });
         repair(scratch.path(), Epoch::new(9)).unwrap();
         let store = scratch.open();
         assert_eq!(told(&store).await, before);
@@ -148,8 +155,42 @@ fn only_a_log_that_is_closed_is_repaired() {
     let scratch = Scratch::new();
     repair(scratch.path(), Epoch::new(1)).unwrap_err();
     assert!(!scratch.path().exists(), "something was made");
-    let store = scratch.open();
-    assert!(matches!(repair(scratch.path(), Epoch::new(1)), Err(OpenError::InUse(_))));
-    drop(store);
-    assert_eq!(repair(scratch.path(), Epoch::new(1)).unwrap().events_lost, 0);
+    let _store = scratch.open();
+    let refused = repair(scratch.path(), Epoch::new(1));
+    assert!(matches!(refused, Err(RepairError::Open(OpenError::InUse(_)))));
+}
+
+// Mutants: repaired all the same -> another epoch; refused after the new tables were begun -> they are found.
+#[test]
+fn a_log_that_is_whole_is_not_repaired_and_nothing_is_touched() {
+    block_on(async {
+        let (scratch, _) = small().await;
+        // The engine tidies up after itself at each start, whatever for.
+        verify(scratch.path()).unwrap();
+        let before = Files::read(scratch.path());
+        let error = repair(scratch.path(), Epoch::new(77)).unwrap_err();
+        assert!(matches!(&error, RepairError::Whole { found, .. } if found.is_whole()), "{error}");
+        assert!(error.to_string().contains("nothing was changed"), "{error}");
+        let after = Files::read(scratch.path());
+        let names: BTreeSet<_> = before.0.keys().chain(after.0.keys()).collect();
+        let changed: Vec<_> =
+            names.into_iter().filter(|name| before.0.get(*name) != after.0.get(*name)).collect();
+        assert!(changed.is_empty(), "{changed:?}");
+        let store = scratch.open();
+        assert_eq!(store.renewed(), None);
+        assert_ne!(Store::open(&store).await.unwrap().epoch, Epoch::new(77));
+    });
+}
+
+// Mutant: the end not looked at -> refused as whole, though the next start would begin a new epoch.
+#[test]
+fn what_a_start_takes_for_a_hole_is_not_called_whole() {
+    block_on(async {
+        let (scratch, _) = small().await;
+        tamper(&scratch, "meta", |key, _| key.first() != Some(&1));
+        let report = verify(scratch.path()).unwrap();
+        assert!(!report.is_whole(), "{report}");
+        repair(scratch.path(), Epoch::new(77)).unwrap();
+        assert!(verify(scratch.path()).unwrap().is_whole());
+    });
 }
