@@ -56,6 +56,29 @@ async fn a_damaged_log_is_told_repaired_and_served_with_a_gap() {
     }
 }
 
+// Mutant: the engine's own text told -> `FjallError`.
+#[tokio::test]
+async fn a_damaged_journal_is_told_in_words_with_what_helps_and_what_does_not() {
+    let mut server = Server::start().await;
+    let lines: String = (1..=3).map(|number| format!("{}\n", data_of(number))).collect();
+    server.run(&["publish", "demo:a", "-"], lines).await;
+    server.kill().await;
+    let hit = data_of(2).to_string();
+    assert!(flip(&server.data().join("tables/0.jnl"), hit.as_bytes()), "the event lies in the journal");
+    for args in [
+        &["serve", "--demo", "--listen", "127.0.0.1:0", "--tcp-listen", "off"][..],
+        &["verify"],
+        &["verify", "--repair"],
+    ] {
+        let ended = server.run(args, "").await;
+        assert_eq!(ended.code, 4, "{args:?}: {ended:?}");
+        for words in ["journal", "the disk", "`sosik restore`", "`sosik verify --repair` cannot help"] {
+            assert!(ended.err.to_lowercase().contains(&words.to_lowercase()), "{args:?}: {words}: {ended:?}");
+        }
+        assert!(!ended.err.contains("Error"), "{args:?}: {ended:?}");
+    }
+}
+
 const EVENTS: u64 = 600;
 
 /// What compresses badly and is found again in a file.

@@ -56,8 +56,10 @@ pub enum OpenError {
     },
     /// The files below cannot be read as tables, and nothing is kept of them by a repair.
     #[error(
-        "{path} is damaged so that none of it can be read: {why}; `sosik restore` makes the log anew from a backup; \
-         keep these files if there is none"
+        "{path} is damaged so that none of it can be read: {why}. The disk has not kept what was written to it, or \
+         something else wrote there; look at the disk (dmesg, SMART) first. `sosik restore` makes the log anew from a \
+         backup, in another directory; `sosik verify --repair` cannot help, because it keeps what can be read; keep \
+         these files if there is no backup"
     )]
     Unreadable {
         /// The directory of the tables.
