@@ -1,6 +1,6 @@
 //! Every commit leaves its number in every table, so that a start can prove that none is missing.
 //!
-//! The engine below takes damage in one of its journals for the end of that journal: what was written behind it is gone
+//! The engine below takes some damage in a journal for the end of that journal: what was written behind it is gone
 //! without a word, from those tables whose rows were not yet written out. The numbers lie in a ring in each table; before
 //! one is overwritten, all tables are written out up to there.
 

@@ -106,6 +106,7 @@ async fn harm_and_read(left: Left, least: u64) {
             Err(error) => {
                 let told = error.to_string();
                 assert!(!matches!(error, OpenError::InUse(_)) && told.contains(';'), "{harm:?}: {told}");
+                assert!(!told.contains("Error"), "{harm:?}: {told}");
                 refused += 1;
                 continue;
             }
@@ -139,4 +140,20 @@ fn every_flip_and_cut_of_a_killed_log_is_told() {
 #[test]
 fn every_flip_and_cut_of_a_log_in_tables_is_told() {
     block_on(harm_and_read(Left::Flushed, 150));
+}
+
+/// The engine keeps a journal until it has 64 MB, and compares every write in it at each start: written out or not.
+#[test]
+fn a_flip_in_a_journal_refuses_the_start_though_all_of_it_lies_in_tables() {
+    block_on(async {
+        let (files, _) = small(Left::Flushed).await;
+        let journal = PathBuf::from("tables/0.jnl");
+        let (bytes, _) = &files.0[&journal];
+        let harm = Harm { file: journal, at: bytes.len() / 2, cut: false };
+        let scratch = Scratch::new();
+        harm.apply(&files, 3).write(&scratch);
+        let told = scratch.try_open().unwrap_err();
+        assert!(matches!(told, OpenError::Unreadable { .. }), "{told}");
+        assert!(told.to_string().contains("journal"), "{told}");
+    });
 }
