@@ -14,7 +14,7 @@ use sosik_store::{
     Disk,
     disk::{self, CopyError, DiskOptions, OpenError, RepairError},
 };
-use sosik_wire::Problem;
+use sosik_wire::{Code, Problem};
 
 pub use crate::control::words::{Copied, Cut, Found, Mended, Removed, Status, Verified};
 use crate::control::{
@@ -57,8 +57,19 @@ pub enum OperateError {
     /// The server refused it.
     #[error("{}", .0.detail)]
     Refused(Problem),
-    /// The control socket could not be reached, or the server went away: whether it was done is not known.
-    #[error("cannot talk to the server on {data}: {error}; {}", lost(.error))]
+    /// The server cannot use a directory that was named; nothing was done.
+    #[error("{0}")]
+    Unusable(String),
+    /// The control socket could not be reached: nothing was done.
+    #[error("cannot reach the server on {data}: {error}; nothing was done; {}", unreached(.error))]
+    Unreached {
+        /// The directory.
+        data: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The server was asked, and its answer did not come or cannot be read: whether it was done is not known.
+    #[error("the server on {data} was asked and has not answered: {error}; {}, so whether it was done is not known", lost(.error))]
     Lost {
         /// The directory.
         data: PathBuf,
@@ -70,15 +81,20 @@ pub enum OperateError {
     Random(#[from] getrandom::Error),
 }
 
-/// What to do when the control socket does not answer.
-fn lost(error: &io::Error) -> &'static str {
+/// What to do when there is no way to the control socket.
+fn unreached(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "run this as the user who runs the server",
-        io::ErrorKind::InvalidData => {
-            "use the program of the server's own version; whether it was done is not known"
-        }
-        io::ErrorKind::InvalidFilename => "nothing was done; name it by a shorter path",
-        _ => "it is going down, or has too many commands under way; whether it was done is not known",
+        io::ErrorKind::InvalidFilename => "name it by a shorter path",
+        _ => "try again, it may be going down or have too many commands under way",
+    }
+}
+
+/// Why an answer may be missing.
+fn lost(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::InvalidData => "use the program of the server's own version; it may have done it",
+        _ => "it may have gone down meanwhile, or have too many commands under way",
     }
 }
 
@@ -108,6 +124,7 @@ impl OperateError {
             self,
             Self::Data(_)
                 | Self::Missing(_)
+                | Self::Unusable(_)
                 | Self::Copy(NotEmpty(_) | Inside(_) | NotABackup(_) | Unfinished(_) | DamagedBackup(..))
         )
     }
@@ -125,7 +142,8 @@ pub async fn status(data: &Path) -> Result<Status, OperateError> {
 /// does it and goes on meanwhile.
 pub async fn backup(data: &Path, to: &Path) -> Result<Copied, OperateError> {
     let to = absolute(to)?;
-    match ask(data, "/backup", Some(&Backup { to: to.clone() })).await? {
+    let asked = ask(data, "/backup", Some(&Backup { to: to.clone() })).await;
+    match asked.map_err(of_the_target)? {
         Asked::Answer(copied) => Ok(copied),
         Asked::Nobody => {
             let options = DiskOptions::new(Epoch::new(getrandom::u64()?));
@@ -140,6 +158,16 @@ pub async fn backup(data: &Path, to: &Path) -> Result<Copied, OperateError> {
             .await?;
             Ok(Copied { renewed, ..Copied::of(&to, &kept) })
         }
+    }
+}
+
+/// A question for a backup has one thing that can be wrong: the directory that it names. Told as without a server.
+fn of_the_target(error: OperateError) -> OperateError {
+    match error {
+        OperateError::Refused(problem) if problem.code == Code::BadRequest.name() => {
+            OperateError::Unusable(problem.detail.into())
+        }
+        error => error,
     }
 }
 

@@ -28,10 +28,12 @@ pub(crate) async fn ask<A: DeserializeOwned>(
     question: Option<&impl Serialize>,
 ) -> Result<Asked<A>, OperateError> {
     let lost = |error: io::Error| OperateError::Lost { data: data.into(), error };
-    let Some(stream) = connect(data).await.map_err(lost)? else { return Ok(Asked::Nobody) };
+    let unreached = |error: io::Error| OperateError::Unreached { data: data.into(), error };
+    let Some(stream) = connect(data).await.map_err(unreached)? else { return Ok(Asked::Nobody) };
+    // Says nothing to the server yet.
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| lost(io::Error::other(error)))?;
+        .map_err(|error| unreached(io::Error::other(error)))?;
     let body = question.map(|question| serde_json::to_vec(question).expect("structs of text and numbers"));
     let request = Request::builder()
         .method(if body.is_some() { Method::POST } else { Method::GET })
@@ -78,3 +80,37 @@ async fn connect(data: &Path) -> io::Result<Option<UnixStream>> {
 
 /// More than any answer has.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs};
+
+    use tokio::net::{UnixDatagram, UnixListener};
+
+    use super::*;
+    use crate::control::{address::NAME, words::Nothing};
+
+    // Mutant: both told as one -> fails.
+    #[tokio::test]
+    async fn what_was_never_asked_is_told_from_what_was_not_answered() {
+        let data = env::temp_dir().join(format!("sosik-ask-{}", std::process::id()));
+        fs::create_dir(&data).unwrap();
+        let asked = async || ask::<()>(&data, "/verify", Some(&Nothing {})).await;
+        assert!(matches!(asked().await, Ok(Asked::Nobody)));
+
+        // Of another kind: it is there, and there is no way to it.
+        let other = UnixDatagram::bind(data.join(NAME)).unwrap();
+        let error = asked().await.unwrap_err();
+        assert!(matches!(&error, OperateError::Unreached { .. }), "{error:?}");
+        assert!(error.to_string().contains("nothing was done"), "{error}");
+        drop(other);
+        fs::remove_file(data.join(NAME)).unwrap();
+
+        let server = UnixListener::bind(data.join(NAME)).unwrap();
+        let (error, ()) = tokio::join!(asked(), async { drop(server.accept().await.unwrap()) });
+        let error = error.unwrap_err();
+        assert!(matches!(&error, OperateError::Lost { .. }), "{error:?}");
+        assert!(error.to_string().contains("whether it was done is not known"), "{error}");
+        fs::remove_dir_all(&data).unwrap();
+    }
+}
