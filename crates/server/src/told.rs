@@ -41,6 +41,8 @@ struct Seen {
     full: bool,
     nearly_full: bool,
     free_bytes: Option<u64>,
+    /// What is to be left free.
+    reserve_bytes: u64,
     appends_full: u64,
     reopened: u64,
     damaged: u64,
@@ -58,6 +60,7 @@ impl Seen {
             full,
             nearly_full: log.is_nearly_full(),
             free_bytes,
+            reserve_bytes: measured.reserve_bytes,
             appends_full,
             reopened,
             damaged,
@@ -67,6 +70,13 @@ impl Seen {
     /// What has changed since `before`.
     fn news(&self, before: &Self) -> Vec<Said> {
         let free = self.free_bytes.map_or_else(String::new, |free| format!(" ({} free)", bytes(free)));
+        let full = match self.free_bytes {
+            // However much there is: whoever looks at the disk alone sees room.
+            Some(free) if free < self.reserve_bytes => {
+                format!("{} {SHORT} ({} free)", bytes(self.reserve_bytes), bytes(free))
+            }
+            _ => format!("{FULL}{free}"),
+        };
         let faults = [
             (
                 self.ended.is_some() && before.ended.is_none(),
@@ -78,7 +88,7 @@ impl Seen {
                 // Also when room was made between two looks.
                 (self.full || self.appends_full > before.appends_full) && !before.full,
                 Level::Fault,
-                format!("{FULL}{free}"),
+                full,
             ),
             (before.full && !self.full && !self.failed, Level::Good, STORED_AGAIN.to_owned()),
             (self.nearly_full && !before.nearly_full && !self.full, Level::Warning, NEARLY_FULL.to_owned()),
@@ -115,6 +125,9 @@ const FAILED: &str = "a write or a sync of the durable log failed, or a thread t
     reading goes on. Look at the disk (dmesg, SMART), then start the server anew; what was acknowledged is kept";
 const FULL: &str = "the durable log is full: publishes into it are refused with storage_full, reading goes on. Make room \
     on its disk, keep less (sosik trim, bytes_max of the namespaces), or raise store_bytes_max; it goes on by itself then";
+const SHORT: &str = "are to be left free on the disk of the durable log (disk_reserve_bytes), and less is: publishes into it are \
+    refused with storage_full, reading goes on. Make room on that disk, and it goes on by itself; or start the server with a \
+    smaller disk_reserve_bytes";
 const STORED_AGAIN: &str = "there is room again: publishes into the durable log are taken";
 const NEARLY_FULL: &str = "the durable log has reached 80 % of its capacity: keep less (sosik trim, bytes_max of the namespaces), or raise store_bytes_max";
 const REOPENED: &str = "the disk was full in the middle of a write; the durable log was opened anew and has lost nothing \
@@ -130,7 +143,8 @@ mod tests {
         now.news(before).into_iter().map(|said| said.level).collect()
     }
 
-    // Mutants: the state before not looked at -> said again; the counter not looked at -> a short fullness is silent.
+    // Mutants: the state before not looked at -> said again; the counter not looked at -> a short fullness is silent; the
+    // reserve not looked at -> its name is missing.
     #[test]
     fn what_happens_is_said_once_when_it_happens_and_when_it_is_over() {
         let well = Seen::default();
@@ -144,6 +158,10 @@ mod tests {
         let full = Seen { full: true, appends_full: 3, nearly_full: true, free_bytes: Some(7), ..well };
         assert_eq!(levels(&well, &full), [Level::Fault]);
         assert!(full.news(&well)[0].text.contains("(7 B free)"));
+        assert!(full.news(&well)[0].text.contains("store_bytes_max"));
+        let short = Seen { reserve_bytes: 8, ..full };
+        assert!(short.news(&well)[0].text.starts_with("8 B are to be left free"), "{:?}", short.news(&well));
+        assert!(short.news(&well)[0].text.contains("smaller disk_reserve_bytes (7 B free)"));
         assert_eq!(levels(&full, &Seen { appends_full: 9, ..full }), []);
         assert_eq!(levels(&full, &Seen { full: false, ..full }), [Level::Good]);
         assert_eq!(levels(&well, &Seen { appends_full: 1, ..well }), [Level::Fault]);
