@@ -1,3 +1,4 @@
+//! Repeats, holes and gaps as the dedupe of one client tells them.
 #![allow(clippy::unwrap_used)]
 use sosik_wire::Data;
 

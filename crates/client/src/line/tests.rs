@@ -1,3 +1,4 @@
+//! One line against a stage that sends when it is told to, with the clock paused.
 #![allow(clippy::unwrap_used)]
 use sosik_wire::{Data, PublishFrame, Welcome};
 

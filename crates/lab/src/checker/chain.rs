@@ -1,3 +1,5 @@
+//! The place from which the next frame of a connection is judged.
+
 use std::collections::BTreeMap;
 
 use super::history::{Begin, Event, Gap, NamespaceKind};

@@ -1,3 +1,5 @@
+//! The client's rule about repeats, written a second time.
+
 use std::collections::{BTreeMap, HashMap};
 
 use super::history::Gap;

@@ -1,3 +1,5 @@
+//! What the checker is given: publishes, readers and what these were sent.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All that is known of one run: what was published, and what each reader was sent.

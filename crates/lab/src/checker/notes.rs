@@ -1,3 +1,5 @@
+//! What the walk over a history writes down.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::violation::{Counts, Kind, Verdict, Violation};

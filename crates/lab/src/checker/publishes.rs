@@ -1,3 +1,5 @@
+//! The publishes of a run, found by channel, number and data.
+
 use std::collections::{BTreeMap, HashMap};
 
 use super::history::{Acked, Event, History, NamespaceKind};

@@ -1,3 +1,5 @@
+//! The judgement of one reader, over all of its connections.
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::chain::Chain;

@@ -1,3 +1,5 @@
+//! What a set of channels, with its prefixes, means.
+
 /// Whether a channel is meant by an entry of a set or by the channel of a gap: a name, a prefix `match:*`
 /// (rule 11), or `*` for everything.
 pub(super) fn matches(pattern: &str, channel: &str) -> bool {

@@ -1,3 +1,5 @@
+//! What the checker answers: broken promises, and how much was looked at.
+
 use std::fmt;
 
 /// A broken promise, and where.

@@ -1,3 +1,5 @@
+//! The fault of a proxy that collects an answer before it passes it on.
+
 use bytes::BytesMut;
 
 use super::fault::{Direction, Fault, Piece, What};

@@ -1,3 +1,5 @@
+//! One client of the proxy and its upstream, from accept to the end.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,3 +1,5 @@
+//! The fault that ends a connection in mid-stream.
+
 use std::ops::RangeInclusive;
 
 use super::fault::{Direction, Fault, Piece, What, chance};

@@ -1,3 +1,5 @@
+//! The fault of a long way.
+
 use std::time::Duration;
 
 use super::fault::{Direction, Fault, Piece, chance};

@@ -1,3 +1,5 @@
+//! What a fault is: bytes in, bytes and times out, with chance from a seed.
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! The switches and counters of a running proxy.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,3 +1,5 @@
+//! One direction of one connection, with its faults in order.
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 

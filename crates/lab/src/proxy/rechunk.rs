@@ -1,3 +1,5 @@
+//! The fault that cuts a stream into pieces at any byte.
+
 use std::time::Duration;
 
 use super::fault::{Direction, Fault, Piece, What, chance};

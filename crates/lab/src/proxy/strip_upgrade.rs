@@ -1,3 +1,5 @@
+//! The fault of a proxy that was not told of WebSocket.
+
 use super::fault::{Direction, Fault, Piece, What};
 use super::faults::FaultPlan;
 use crate::raw::{Head, HttpParser, HttpSide, HttpStep};

@@ -1,3 +1,5 @@
+//! The answers of poll and long-poll, read from raw bytes.
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

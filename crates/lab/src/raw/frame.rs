@@ -1,3 +1,5 @@
+//! A JSON frame as an observation, and bytes that are none.
+
 use std::fmt;
 
 use base64::Engine as _;

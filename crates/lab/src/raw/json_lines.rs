@@ -1,3 +1,5 @@
+//! Frames one per line, read from raw bytes.
+
 use super::FRAME_BYTES_MAX;
 use super::frame::{Cursor, Torn, heartbeat, observe, utf8};
 use crate::checker::Observed;

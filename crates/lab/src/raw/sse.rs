@@ -1,3 +1,5 @@
+//! Frames in an event stream, read from raw bytes.
+
 use super::FRAME_BYTES_MAX;
 use super::frame::{Cursor, Torn, heartbeat, kind, observe, utf8};
 use crate::checker::Observed;

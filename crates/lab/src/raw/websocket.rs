@@ -1,3 +1,5 @@
+//! Frames in WebSocket messages, read from raw bytes.
+
 use super::FRAME_BYTES_MAX;
 use super::frame::{Cursor, Torn, observe, utf8};
 use crate::checker::Observed;

@@ -1,3 +1,4 @@
+//! Every decoder, over streams split anywhere and bytes that are no frames.
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;

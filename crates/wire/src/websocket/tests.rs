@@ -1,3 +1,4 @@
+//! The WebSocket decoder against RFC 6455, byte by byte.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
