@@ -70,7 +70,7 @@ pub(crate) struct Appender {
     acks: Acks,
     /// What numbering knows before `follow` has told it.
     pub(crate) ahead: Ahead,
-    /// Woken when something waits.
+    /// Woken when something waits where nothing did.
     pub(crate) wake: Notify,
     /// Woken by each tick: the pause between two attempts.
     pulse: Notify,
@@ -112,8 +112,11 @@ impl Appender {
         };
         let (reply, outcome) = oneshot::channel();
         let bytes = drafts.iter().map(|draft| draft.data.bytes().len()).sum();
-        self.queue.push(Waiting { life, drafts, channels: Vec::new(), bytes, asked, from, now, reply })?;
-        self.wake.notify_one();
+        let waiting = Waiting { life, drafts, channels: Vec::new(), bytes, asked, from, now, reply };
+        // Whoever takes the first one takes those behind it, or looks again.
+        if self.queue.push(waiting)? {
+            self.wake.notify_one();
+        }
         Ok(outcome)
     }
 
@@ -137,7 +140,11 @@ impl Appender {
     }
 
     /// Takes what waits, as much as one append may hold, and stores it. Answers whether there was anything.
+    ///
+    /// Not before everybody else who is ready has run once: a publish that wakes the log on its own thread would
+    /// otherwise be followed at once by its append, and be alone in it however many others are about to come.
     pub(crate) async fn commit(&self, life: &Life) -> bool {
+        one_poll().await;
         let mut group = load(life, self.take_group(life)).await;
         let Some(first) = group.first() else { return false };
         let deadline = self.time(first.now) + APPEND_RETRY_MS;
@@ -288,6 +295,19 @@ impl Appender {
         self.ahead.forget_what_was_told(life.head());
         self.head_moved(life.head());
     }
+}
+
+/// Lets everybody else who is ready run before.
+async fn one_poll() {
+    let mut polled = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut polled, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Reads the channels' records; what cannot be numbered is refused. Not before the publishes have their places in the

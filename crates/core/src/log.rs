@@ -241,6 +241,10 @@ impl Log {
             if let Poll::Ready(followed) = next.as_mut().poll(cx) {
                 return Poll::Ready(Step::Followed(followed));
             }
+            if commit.is_some() {
+                // What comes meanwhile is looked for when it ends.
+                return Poll::Pending;
+            }
             woken.as_mut().poll(cx).map(|()| Step::Woken)
         })
         .await

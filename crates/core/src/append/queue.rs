@@ -61,15 +61,16 @@ impl Queue {
         Self { held: Mutex::default(), max }
     }
 
-    /// Errors: [`Error::Overloaded`].
-    pub(super) fn push(&self, waiting: Waiting) -> Result<(), Error> {
+    /// Answers whether nothing else waits. Errors: [`Error::Overloaded`].
+    pub(super) fn push(&self, waiting: Waiting) -> Result<bool, Error> {
         let mut held = self.held.lock();
         if held.all.len() >= self.max || held.bytes + waiting.bytes > APPEND_QUEUE_BYTES_MAX {
             return Err(Error::Overloaded);
         }
+        let is_first = held.all.is_empty();
         held.bytes += waiting.bytes;
         held.all.push_back(waiting);
-        Ok(())
+        Ok(is_first)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -28,6 +28,23 @@ async fn what_arrives_during_an_append_goes_into_the_next_one() {
     assert_eq!(groups(&rig), [17, 17, 6], "at most 1 MiB");
 }
 
+// Mutant: `commit` takes what waits without letting others run before -> an append for each of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_is_ready_when_a_publish_wakes_the_log_comes_into_the_same_append() {
+    let rig = Rig::new().await;
+    let publish = |drafts| {
+        let node = rig.running.node.clone();
+        async move { node.publish(&grant(SPACES), drafts, 1).await.unwrap() }
+    };
+    publish(vec![draft("disk:a", "0")]).await;
+    let publishes: Vec<_> = (0..64).map(|_| publish(vec![draft("disk:a", "1")])).collect();
+    // Spawned by a task, so that all of them are ready before the first one runs; what the first one wakes runs next.
+    let mut crowd = JoinSet::new();
+    crowd.spawn(async { publishes.into_iter().collect::<JoinSet<_>>().join_all().await });
+    crowd.join_all().await;
+    assert_eq!(*rig.stores[0].batches.lock().unwrap(), [1, 64]);
+}
+
 // Mutant: the bound of the queue left out -> nobody is refused.
 #[tokio::test]
 async fn more_publishes_than_may_wait_are_refused() {
