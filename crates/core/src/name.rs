@@ -145,7 +145,7 @@ fn check(text: &str) -> Result<(), NameError> {
     if let Some(bad) = rest.chars().find(|c| c.is_control() || c.is_whitespace() || matches!(c, '?' | '#')) {
         return Err(NameError::Character(bad));
     }
-    if !is_nfc(text) {
+    if !text.is_ascii() && !is_nfc(text) {
         return Err(NameError::NotNfc);
     }
     Ok(())

@@ -1,10 +1,8 @@
 //! A node: two logs, their namespaces, and the calls that everything else is built on.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::AtomicU64},
-};
+use std::sync::{Arc, atomic::AtomicU64};
 
+use hashbrown::HashMap;
 use tokio::sync::Semaphore;
 
 use crate::{

@@ -4,7 +4,7 @@
 //! data | crc32c u32 LE` where `str` is a varint length and UTF-8, and the checksum covers the channel's name and
 //! everything before it. What the store assigns (position, seq, prev) is the store's to keep and to protect.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::{
     cursor::{Epoch, LogId},
@@ -17,7 +17,9 @@ use crate::{
 /// Writes the record of `draft`. `time` is milliseconds since 1970, `from` the publisher's subject or empty.
 pub fn encode(draft: &Draft, from: &str, time: u64, signal: bool) -> Bytes {
     let data = draft.data.bytes();
-    let mut out = BytesMut::with_capacity(data.len() + draft.name.len() + from.len() + 32);
+    let meta: usize = draft.meta.iter().map(|(key, value)| key.len() + value.len() + 4).sum();
+    let texts = draft.name.len() + from.len() + draft.content_type.len() + meta;
+    let mut out = Vec::with_capacity(data.len() + texts + FIXED_BYTES_MAX);
     out.put_u8(VERSION);
     let kind = if matches!(draft.data, Data::Binary(_)) { FLAG_BINARY } else { FLAG_JSON };
     out.put_u8(kind | if signal { FLAG_SIGNAL } else { 0 });
@@ -33,7 +35,7 @@ pub fn encode(draft: &Draft, from: &str, time: u64, signal: bool) -> Bytes {
     out.put_slice(data);
     let sum = checksum(&draft.channel, &out);
     out.put_u32_le(sum);
-    out.freeze()
+    out.into()
 }
 
 /// Reads what a store gave back. The event's data shares the record's memory.
@@ -91,7 +93,7 @@ fn checksum(channel: &ChannelName, body: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(channel.as_str().as_bytes()), body)
 }
 
-pub(crate) fn put_varint(out: &mut BytesMut, mut number: u64) {
+pub(crate) fn put_varint(out: &mut impl BufMut, mut number: u64) {
     while number >= 0x80 {
         out.put_u8(number as u8 | 0x80);
         number >>= 7;
@@ -99,7 +101,7 @@ pub(crate) fn put_varint(out: &mut BytesMut, mut number: u64) {
     out.put_u8(number as u8);
 }
 
-pub(crate) fn put_str(out: &mut BytesMut, text: &str) {
+pub(crate) fn put_str(out: &mut impl BufMut, text: &str) {
     put_varint(out, text.len() as u64);
     out.put_slice(text.as_bytes());
 }
@@ -141,6 +143,8 @@ impl Fields<'_> {
 }
 
 const _: () = assert!(META_BYTES_MAX <= 255 && META_PAIRS_MAX <= 255);
+/// Version, flags, time, lengths and checksum.
+const FIXED_BYTES_MAX: usize = 24;
 const VERSION: u8 = 1;
 const FLAG_JSON: u8 = 0;
 const FLAG_BINARY: u8 = 1;

@@ -128,10 +128,15 @@ impl Retention {
 
     /// Whether `drafts` may be stored. Errors: [`Error::StorageFull`]; [`Error::Overloaded`] where room is being made.
     pub(crate) fn has_room(&self, life: &Life, drafts: &[Draft]) -> Result<(), Error> {
+        let fits =
+            |new: u64| self.used.load(Ordering::Relaxed).saturating_add(new) <= self.capacity.bytes_max;
+        if fits(drafts.iter().map(Capacity::cost).sum()) {
+            return Ok(());
+        }
         let is_kept =
             |draft: &&Draft| life.space(draft.channel.namespace()).is_none_or(|space| !space.options.signal);
         let new: u64 = drafts.iter().filter(is_kept).map(Capacity::cost).sum();
-        if new == 0 || self.used.load(Ordering::Relaxed).saturating_add(new) <= self.capacity.bytes_max {
+        if new == 0 || fits(new) {
             return Ok(());
         }
         Err(match self.capacity.full {

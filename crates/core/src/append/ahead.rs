@@ -1,7 +1,8 @@
 //! What is known of the channels before `follow` has told it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::{

@@ -1,7 +1,6 @@
 //! What of a group of publishes is stored, and where.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use super::{ahead::Ahead, queue::Waiting};

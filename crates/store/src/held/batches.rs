@@ -1,7 +1,8 @@
 //! Which batches were stored lately, and where.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use hashbrown::HashMap;
 use sosik_core::store::Placed;
 
 use super::BATCHES_HELD_MAX;

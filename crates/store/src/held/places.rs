@@ -1,7 +1,6 @@
 //! The guards of an append, the same in every engine.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use sosik_core::{
     cursor::Position,
     name::ChannelName,

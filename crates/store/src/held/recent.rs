@@ -1,7 +1,8 @@
 //! The newest events of all channels, up to a bound.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use hashbrown::HashMap;
 use sosik_core::{cursor::Position, name::ChannelName, store::Stored};
 
 /// Newest events by position, and by channel so that removing a channel's costs only what it holds.

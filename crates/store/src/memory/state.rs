@@ -1,11 +1,12 @@
 //! The maps of a log in memory, and the guards of its appends.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     convert::Infallible,
     ops::Bound::{Excluded, Included},
 };
 
+use hashbrown::HashMap;
 use sosik_core::{
     cursor::{Epoch, LogId, Position},
     figures::StoreFigures,
@@ -96,7 +97,7 @@ impl State {
     }
 
     fn insert(&mut self, event: Stored) {
-        let space = self.spaces.entry(event.channel.namespace().into()).or_default();
+        let space = self.spaces.entry_ref(event.channel.namespace()).or_default();
         let channel = space.channels.entry(event.channel.clone()).or_default();
         (channel.seq, channel.position) = (event.seq, event.position);
         self.last = Some(event.clone());
