@@ -18,6 +18,7 @@ mod read;
 mod readers;
 mod rebuild;
 mod reclaim;
+mod records;
 mod recovery;
 mod removal;
 mod repair;
@@ -75,6 +76,7 @@ use self::{
     follower::Follower,
     open::{Found, Ready},
     readers::Readers,
+    records::Records,
     shelf::Shelf,
     space::Space,
     state::State,
@@ -317,7 +319,7 @@ impl Handle {
         });
         let (jobs, waiting) = mpsc::sync_channel(WRITES_QUEUED_MAX);
         let ((records, for_records), (pages, for_pages)) = (Readers::new(), Readers::new());
-        let writer = Writer { tail, batches, removals, windows, stuck: None };
+        let writer = Writer { tail, batches, removals, windows, records: Records::default(), stuck: None };
         let mut handle = Self {
             shelf: shelf.clone(),
             jobs: Some(jobs),

@@ -1,8 +1,9 @@
 //! What one commit is going to write, built up from jobs that wait together.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use fjall::OwnedWriteBatch;
+use hashbrown::HashMap;
 use sosik_core::{
     cursor::{Epoch, LogId, Position},
     name::ChannelName,
@@ -13,6 +14,7 @@ use sosik_core::{
 use super::{
     layout::{batch_key, event_key, mark_key, order_key, record_key, removal_key},
     memos::{Before, Memos, Windows},
+    records::Records,
     tables::{Tables, View},
     value::{BatchValue, EventValue, OrderValue, Record, Tail, Value},
 };
@@ -22,9 +24,12 @@ use crate::held::{BATCHES_HELD_MAX, Batches, Guards, places};
 pub(super) struct Stage<'a> {
     view: View<'a>,
     writes: OwnedWriteBatch,
-    records: HashMap<ChannelName, Option<Record>>,
+    /// Those of the last commits.
+    known: &'a Records,
+    records: HashMap<ChannelName, Looked>,
     marks: HashMap<Box<str>, Position>,
-    changed: BTreeSet<ChannelName>,
+    /// Each channel once.
+    changed: Vec<ChannelName>,
     batches: HashMap<u128, Vec<Placed>>,
     memos: Memos,
     epoch: Epoch,
@@ -42,6 +47,15 @@ pub(super) struct Staged {
     pub(super) batches: HashMap<u128, Vec<Placed>>,
     /// Those that change.
     pub(super) windows: Windows,
+    /// Those that change; `None` for a channel that has none any more.
+    pub(super) records: Vec<(ChannelName, Option<Record>)>,
+}
+
+/// A record as it is by now.
+#[derive(Default)]
+struct Looked {
+    record: Option<Record>,
+    changed: bool,
 }
 
 /// What a commit makes visible.
@@ -59,13 +73,14 @@ pub(super) enum Removed {
 
 impl<'a> Stage<'a> {
     /// Without `room` it takes no events, only marks.
-    pub(super) fn new(tables: &'a Tables, tail: Tail, epoch: Epoch, room: bool) -> Self {
+    pub(super) fn new(tables: &'a Tables, known: &'a Records, tail: Tail, epoch: Epoch, room: bool) -> Self {
         Self {
             view: tables.view(),
             writes: tables.batch(),
+            known,
             records: HashMap::new(),
             marks: HashMap::new(),
-            changed: BTreeSet::new(),
+            changed: Vec::new(),
             batches: HashMap::new(),
             memos: Memos::default(),
             epoch,
@@ -146,21 +161,25 @@ impl<'a> Stage<'a> {
             self.tail.last_time = self.tail.last_time.max(time);
         }
         let table = &self.view.tables.channels;
-        for channel in &self.changed {
-            let key = record_key(channel);
-            match self.records.get(channel).copied().flatten() {
+        let mut records = Vec::with_capacity(self.changed.len());
+        for channel in std::mem::take(&mut self.changed) {
+            let key = record_key(&channel);
+            let record = self.looked(&channel);
+            match record {
                 Some(record) => self.writes.insert(table, &*key, record.seal(&key)),
                 None => self.writes.remove(table, &*key),
             }
+            records.push((channel, record));
         }
         let windows = self.memos.finish(&self.view, &mut self.writes, self.tail, windows);
-        (self.writes, Staged { tail: self.tail, news: self.news, batches: self.batches, windows })
+        let Self { writes, tail, news, batches, .. } = self;
+        (writes, Staged { tail, news, batches, windows, records })
     }
 
     /// Reads nothing: the guards have, so that a batch is staged whole or not at all.
     fn insert(&mut self, event: Stored) {
         let Stored { position, seq, prev, kept, .. } = event;
-        let before = self.records.get(&event.channel).copied().flatten();
+        let before = self.looked(&event.channel);
         let born = || self.marks.get(event.channel.namespace()).copied().unwrap_or_default();
         let mut record = before.unwrap_or_else(|| Record { born: born(), ..Record::default() });
         let head = &mut record.head;
@@ -215,16 +234,27 @@ impl<'a> Stage<'a> {
     }
 
     fn change(&mut self, channel: &ChannelName, record: Option<Record>) {
-        self.records.insert(channel.clone(), record);
-        self.changed.insert(channel.clone());
+        let looked = self.records.entry(channel.clone()).or_default();
+        looked.record = record;
+        if !std::mem::replace(&mut looked.changed, true) {
+            self.changed.push(channel.clone());
+        }
+    }
+
+    /// The record of a channel that was looked at before.
+    fn looked(&self, channel: &ChannelName) -> Option<Record> {
+        self.records.get(channel).and_then(|looked| looked.record)
     }
 
     fn record(&mut self, channel: &ChannelName) -> Result<Option<Record>, StoreError> {
-        if let Some(known) = self.records.get(channel) {
-            return Ok(*known);
+        if let Some(looked) = self.records.get(channel) {
+            return Ok(looked.record);
         }
-        let record = self.view.record(channel)?;
-        self.records.insert(channel.clone(), record);
+        let record = match self.known.get(channel) {
+            Some(record) => Some(record),
+            None => self.view.record(channel)?,
+        };
+        self.records.insert(channel.clone(), Looked { record, changed: false });
         Ok(record)
     }
 

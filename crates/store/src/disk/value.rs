@@ -22,9 +22,15 @@ pub(super) trait Value: Sized {
     /// Reads the content, whose checksum is right.
     fn read(content: &mut Content<'_>) -> Option<Self>;
 
+    /// Bytes of the content, so that room for all of it is made at once; an estimate does no harm.
+    fn bytes(&self) -> usize {
+        NUMBERS_MOST * 8
+    }
+
     /// The bytes to store under `key`.
     fn seal(&self, key: &[u8]) -> Vec<u8> {
-        let mut out = vec![VERSION, 0, 0, 0, 0];
+        let mut out = Vec::with_capacity(SEAL_BYTES + self.bytes());
+        out.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
         self.write(&mut out);
         let sum = checksum(key, &out[SEAL_BYTES..]);
         out[1..SEAL_BYTES].copy_from_slice(&sum.to_le_bytes());
@@ -58,6 +64,10 @@ impl EventValue {
 }
 
 impl Value for EventValue {
+    fn bytes(&self) -> usize {
+        3 * 8 + self.body.len()
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         put(out, self.seq);
         put(out, self.prev.number());
@@ -80,6 +90,10 @@ pub(super) struct OrderValue {
 }
 
 impl Value for OrderValue {
+    fn bytes(&self) -> usize {
+        8 + self.channel.as_str().len()
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         put(out, self.seq);
         out.extend_from_slice(self.channel.as_str().as_bytes());
@@ -271,6 +285,10 @@ pub(super) struct BatchValue {
 }
 
 impl Value for BatchValue {
+    fn bytes(&self) -> usize {
+        (3 + 2 * self.placed.len()) * 8
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         put(out, self.number);
         out.extend_from_slice(&self.id.to_le_bytes());
@@ -349,6 +367,8 @@ fn checksum(key: &[u8], content: &[u8]) -> u32 {
 
 const VERSION: u8 = 1;
 const SEAL_BYTES: usize = 5;
+/// Numbers in a value that has nothing else.
+const NUMBERS_MOST: usize = 7;
 
 #[cfg(test)]
 mod tests {

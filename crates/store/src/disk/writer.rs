@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use super::{
     GROUP_BYTES_MAX, GROUP_EVENTS_MAX,
     memos::Windows,
+    records::Records,
     recovery::{Recovered, Stuck},
     removal::Removals,
     shelf::Shelf,
@@ -43,6 +44,7 @@ pub(super) struct Writer {
     pub(super) batches: Batches,
     pub(super) removals: Removals,
     pub(super) windows: Windows,
+    pub(super) records: Records,
     /// Set while the engine below takes no writes and there may be a way back.
     pub(super) stuck: Option<Stuck>,
 }
@@ -163,7 +165,7 @@ impl Writer {
         };
         let bytes: usize = group.iter().map(|job| job.size().1).sum();
         let room = shelf.space.takes(bytes as u64);
-        let mut stage = Stage::new(tables, self.tail, shelf.epoch, room);
+        let mut stage = Stage::new(tables, &self.records, self.tail, shelf.epoch, room);
         let answers: Vec<_> = group.into_iter().map(|job| self.stage(&mut stage, job)).collect();
         let full =
             answers.iter().filter(|answer| matches!(answer, Answered::Append(Err(AppendError::Full), _)));
@@ -188,8 +190,9 @@ impl Writer {
 
     /// Nothing of a commit is visible, remembered or answered before its sync has ended.
     fn publish(&mut self, shelf: &Shelf, moment: Snapshot, staged: Staged) {
-        let Staged { tail, news, batches, windows } = staged;
+        let Staged { tail, news, batches, windows, records } = staged;
         self.tail = tail;
+        self.records.extend(records);
         batches.iter().for_each(|(id, placed)| self.batches.push(*id, placed));
         self.removals.extend(&news.removed);
         self.windows.extend(windows.iter().map(|(of, window)| (of.clone(), *window)));
