@@ -281,6 +281,18 @@ pub enum Durability {
     Unknown,
 }
 
+impl Durability {
+    /// Its name in frames.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Synced => "synced",
+            Self::Replicated => "replicated",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// `{"type":"error",…}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorFrame {

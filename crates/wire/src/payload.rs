@@ -97,20 +97,31 @@ impl PayloadError {
 
 /// Where white space stands outside strings. On text that is not JSON the answer means nothing, and does no harm.
 fn space_outside_strings(text: &[u8]) -> impl Iterator<Item = usize> + '_ {
-    let (mut inside, mut escaped) = (false, false);
-    text.iter().enumerate().filter_map(move |(at, &byte)| {
-        if escaped {
-            escaped = false;
-        } else if inside {
-            escaped = byte == b'\\';
-            inside = byte != b'"';
-        } else if byte == b'"' {
-            inside = true;
-        } else if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-            return Some(at);
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while let Some(&byte) = text.get(at) {
+            at += 1;
+            match byte {
+                b'"' => at += behind_string(&text[at..]),
+                b' ' | b'\t' | b'\n' | b'\r' => return Some(at - 1),
+                _ => {}
+            }
         }
         None
     })
+}
+
+/// Where the rest of a text goes on behind the string that it begins inside of.
+fn behind_string(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', &text[at.min(text.len())..]) {
+        at += found + 1;
+        if text[at - 1] == b'"' {
+            return at;
+        }
+        at += 1;
+    }
+    text.len()
 }
 
 /// Goes through a whole value and keeps nothing. Unlike `IgnoredAny` and `RawValue` it has every string decoded, so
