@@ -47,6 +47,8 @@ check: ## format, lints, docs, layering, licences, and the list of long files
 	RUSTDOCFLAGS=-Dwarnings cargo doc $(LOCKED) --workspace --no-deps
 	cargo test $(LOCKED) --quiet -p sosik-tests --test layering
 	@$(MAKE) cargo-deny
+	@# What other platforms and optional features would need: nothing that was built has brought it here.
+	cargo fetch $(LOCKED) --quiet
 	cargo deny --log-level error --offline check --hide-inclusion-graph licenses bans sources
 	@$(MAKE) sizes
 

@@ -33,6 +33,9 @@ const ANY: &[&str] = &["*"];
 /// The suites; an edge to them from anything but development would ship them.
 const DEV_ONLY: &str = "sosik-testkit";
 
+/// Foreign crates that a release may not have in it: they replace what tasks and locks are.
+const FOREIGN_DEV_ONLY: &[&str] = &["shuttle"];
+
 /// All that core may stand on, in a release build. Small, pure, and no clock, socket or runtime among them.
 #[rustfmt::skip]
 const CORE_STANDS_ON: &[&str] = &[
@@ -63,7 +66,7 @@ const MAY_NOT_SAY: &[(&str, &[(&str, &str)])] = &[
 ];
 
 // Mutants, each planted in a manifest and seen to fail: store -> sosik-wire; client -> sosik-core;
-// cli -> sosik-testkit as a normal dependency; core -> fastrand; core's tokio with `time`; wire -> tokio.
+// cli -> sosik-testkit and transport -> shuttle as normal dependencies; core -> fastrand; core's tokio with `time`; wire -> tokio.
 #[test]
 fn no_crate_knows_more_than_the_table_allows() {
     let metadata = workspace::metadata().unwrap();
@@ -108,6 +111,7 @@ fn each_kind_of_wrong_edge_is_found() {
         with("sosik-store", "sosik-core", Kind::Normal),
         with("sosik-store", "sosik-testkit", Kind::Dev),
         with("sosik-core", "fastrand", Kind::Dev),
+        with("sosik-transport", "shuttle", Kind::Dev),
         with("sosik-tests", "sosik-testkit", Kind::Dev),
         with("sosik-testkit", "sosik-server", Kind::Normal),
         tokio(&["sync"], false),
@@ -124,6 +128,7 @@ fn each_kind_of_wrong_edge_is_found() {
         with("sosik-core", "fastrand", Kind::Normal),
         with("sosik-core", "fastrand", Kind::Build),
         with("sosik-wire", "tokio", Kind::Normal),
+        with("sosik-transport", "shuttle", Kind::Normal),
         with("sosik-new", "sosik-core", Kind::Normal),
         tokio(&["sync", "time"], false),
         tokio(&["sync"], true),
@@ -185,6 +190,8 @@ fn wrong_edges(members: &[Member]) -> Vec<String> {
                 } else {
                     Some("is not in its row of MAY_DEPEND_ON")
                 }
+            } else if FOREIGN_DEV_ONLY.contains(&to.as_str()) && *kind != Kind::Dev {
+                Some("is for tests only")
             } else if name == "sosik-core" && *kind != Kind::Dev {
                 let only_sync =
                     features.iter().all(|f| CORE_TOKIO_FEATURES.contains(&f.as_str())) && !defaults;

@@ -8,12 +8,12 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::pump::{Peer, Wrote};
+use crate::{
+    pump::{Peer, Wrote},
+    stand_in::TcpStream,
+};
 
 /// A connection that a transport has to itself.
 pub struct Connection {

@@ -5,6 +5,8 @@
 //! woken for news.
 
 mod place;
+#[cfg(test)]
+mod schedules;
 
 use std::{
     sync::{
@@ -14,7 +16,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use parking_lot::{Mutex, MutexGuard};
 use sosik_core::{Cursor, Error, Joined};
 use sosik_wire::{Down, GoodbyeFrame, TransportName as Transport};
 
@@ -26,6 +27,7 @@ use crate::{
     form::Form,
     hub::Hub,
     pump::{Peer, Tally},
+    stand_in::{Mutex, MutexGuard},
     sweep::{Listing, Waiter},
 };
 

@@ -21,6 +21,7 @@ mod poll;
 mod post;
 pub mod pump;
 mod sse;
+mod stand_in;
 mod stream;
 mod sweep;
 mod takeover;

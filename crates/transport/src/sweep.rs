@@ -17,13 +17,13 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::Mutex;
 use slab::Slab;
 use sosik_core::{Herald, WatchId};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     clock::{Clock, Now},
+    stand_in::Mutex,
     sweep::rest::Rests,
 };
 

@@ -8,11 +8,10 @@ use std::{
     task::{Context, Waker},
 };
 
-use parking_lot::Mutex;
 use sosik_core::WatchId;
 
 use super::{Shard, Sweep, Waiter};
-use crate::clock::Now;
+use crate::{clock::Now, stand_in::Mutex};
 
 /// A waiter's places in the lists of its shard.
 #[derive(Debug)]
