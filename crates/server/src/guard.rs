@@ -3,7 +3,7 @@
 //! A page elsewhere can make a browser send requests here, and a name under its control can point here (DNS
 //! rebinding). So a `Host` must be one of ours, and an `Origin` ours or allowed, on every path and for every transport.
 
-use std::net::SocketAddr;
+use std::{borrow::Cow, net::SocketAddr};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
@@ -63,11 +63,9 @@ impl Guard {
         let Some(origin) = one(request.headers(), &header::ORIGIN)? else { return Ok(None) };
         let parsed = origin.to_str().ok().and_then(|text| text.parse::<Origin>().ok());
         let allowed = parsed.is_some_and(|parsed| {
-            self.public.contains(&parsed)
-                || self.allowed.contains(&parsed)
-                || host.own.as_ref() == Some(&parsed)
+            self.public.contains(&parsed) || self.allowed.contains(&parsed) || host.is_of(&parsed)
         });
-        if allowed { Ok(Some(origin.clone())) } else { Err(foreign(origin, &host.shown)) }
+        if allowed { Ok(Some(origin.clone())) } else { Err(foreign(origin, &show(host.said))) }
     }
 
     /// hyper refuses what is far above; here with words.
@@ -91,29 +89,27 @@ impl Guard {
     }
 
     /// The name the caller used for this server (RFC 9112 section 3.2).
-    fn host<B>(&self, request: &Request<B>, ends: Ends) -> Result<Host, Problem> {
+    fn host<'a, B>(&self, request: &'a Request<B>, ends: Ends) -> Result<Host<'a>, Problem> {
         let said = one(request.headers(), &header::HOST)?;
         if said.is_none() && request.version() >= Version::HTTP_11 {
             return Err(bad("the request has no Host header; HTTP/1.1 needs one"));
         }
         // A request target with a name of its own replaces the header.
-        let text = match (request.uri().authority(), said) {
-            (Some(authority), _) => authority.as_str().to_owned(),
-            (None, Some(said)) => said.to_str().unwrap_or_default().to_owned(),
+        let (text, raw) = match (request.uri().authority(), said) {
+            (Some(authority), _) => (authority.as_str(), authority.as_str().as_bytes()),
+            (None, Some(said)) => (said.to_str().unwrap_or_default(), said.as_bytes()),
             // HTTP/1.0, and no browser.
-            (None, None) => return Ok(Host { own: None, shown: "no Host".into() }),
+            (None, None) => return Ok(Host { own: None, said: b"no Host" }),
         };
-        let shown = show(
-            said.filter(|_| request.uri().authority().is_none()).map_or(text.as_bytes(), |s| s.as_bytes()),
-        );
-        let (name, port) = origin::host_and_port(&text)
-            .ok_or_else(|| bad(format!("the Host header \"{shown}\" is no host and port")))?;
+        let (name, port) = origin::host_and_port(text)
+            .ok_or_else(|| bad(format!("the Host header \"{}\" is no host and port", show(raw))))?;
         if is_local(&name, port, ends.local) {
-            return Ok(Host { own: Some(Origin::http(&name, port.unwrap_or(80))), shown });
+            return Ok(Host { own: Some((name, port)), said: raw });
         }
         if self.public.iter().any(|public| public.is_at(&name, port)) {
-            return Ok(Host { own: None, shown });
+            return Ok(Host { own: None, said: raw });
         }
+        let shown = show(raw);
         Err(Problem::new(
             Code::Misdirected,
             format!(
@@ -139,10 +135,17 @@ impl Guard {
 }
 
 /// The name of this server that a caller used.
-struct Host {
-    /// The origin of the pages we serve under that name, when it is one of the listener's own names.
-    own: Option<Origin>,
-    shown: String,
+struct Host<'a> {
+    /// Name and port, when it is one of the listener's own names.
+    own: Option<(Cow<'a, str>, Option<u16>)>,
+    said: &'a [u8],
+}
+
+impl Host<'_> {
+    /// Whether `origin` is that of the pages we serve under this name.
+    fn is_of(&self, origin: &Origin) -> bool {
+        self.own.as_ref().is_some_and(|(name, port)| Origin::http(name, port.unwrap_or(80)) == *origin)
+    }
 }
 
 /// Whether a name is the listener's own: the address connected to, or a loopback name when that is loopback.

@@ -16,7 +16,7 @@ use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use sosik_transport::{Caller, Connection, Offer, Served, Takeover};
+use sosik_transport::{Caller, Connection, Hub, Offer, PUBLISH_PATH, Served, Takeover};
 use sosik_wire::{Code, Problem, problem::CONTENT_TYPE};
 use tokio::{net::TcpStream, sync::watch};
 use tower_service::Service;
@@ -37,7 +37,7 @@ use crate::{
 pub(crate) struct Front {
     http1: http1::Builder,
     /// Empty while the log is being opened.
-    router: OnceLock<Router>,
+    open: OnceLock<Open>,
     opening: Router,
     guard: Guard,
     caller: Caller,
@@ -62,7 +62,7 @@ impl Front {
             .max_buf_size(limits.head_bytes_max + limits.head_bytes_max / 4);
         Arc::new(Self {
             http1,
-            router: OnceLock::new(),
+            open: OnceLock::new(),
             opening: health::opening(),
             guard,
             caller,
@@ -71,10 +71,10 @@ impl Front {
         })
     }
 
-    /// From now on requests are answered by `router`.
-    pub(crate) fn open(&self, router: Router) {
+    /// From now on requests are answered by `router`, and publishes without it, as it would.
+    pub(crate) fn open(&self, router: Router, hub: Arc<Hub>) {
         // Called once, at the start; a second router would be as good as the first.
-        let _ = self.router.set(router);
+        let _ = self.open.set(Open { router, hub });
     }
 
     /// Serves one connection to its end; when the server drains, to the end of the answer that is being given.
@@ -124,7 +124,7 @@ impl Front {
 
     async fn answer(
         self: Arc<Self>,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         ends: Ends,
         (exchange, taking): (Exchange, Taking),
     ) -> Result<Response<Answered>, Infallible> {
@@ -133,14 +133,12 @@ impl Front {
         let (mut response, origin) = match self.guard.judge(&request, ends) {
             Verdict::Done(response) => (response, None),
             Verdict::Pass(origin) => {
-                request.extensions_mut().insert(self.caller.clone());
-                request.extensions_mut().insert(ends);
-                if matches!(*request.method(), Method::GET | Method::POST) {
-                    request.extensions_mut().insert(Offer);
-                }
-                let router = self.router.get().unwrap_or(&self.opening);
-                let response = router.clone().call(request.map(Body::new)).await;
-                (response.unwrap_or_else(|never| match never {}), origin)
+                let open = self.open.get();
+                let response = match open.filter(|_| is_publish(&request)) {
+                    Some(open) => sosik_transport::publish(&open.hub, &self.caller, request).await,
+                    None => self.route(open, request, ends).await,
+                };
+                (response, origin)
             }
         };
         explain(&mut response);
@@ -156,6 +154,33 @@ impl Front {
         }
         Ok(response.map(|body| Answered { body, exchange, busy }))
     }
+
+    async fn route(
+        &self,
+        open: Option<&Open>,
+        mut request: Request<Incoming>,
+        ends: Ends,
+    ) -> Response<Reply> {
+        request.extensions_mut().insert(self.caller.clone());
+        request.extensions_mut().insert(ends);
+        if matches!(*request.method(), Method::GET | Method::POST) {
+            request.extensions_mut().insert(Offer);
+        }
+        let router = open.map_or(&self.opening, |open| &open.router);
+        let response = router.clone().call(request.map(Body::new)).await;
+        response.unwrap_or_else(|never| match never {})
+    }
+}
+
+/// What answers once the log is open.
+#[derive(Debug)]
+struct Open {
+    router: Router,
+    hub: Arc<Hub>,
+}
+
+fn is_publish<B>(request: &Request<B>) -> bool {
+    *request.method() == Method::POST && request.uri().path() == PUBLISH_PATH
 }
 
 /// A connection on its way to its end. By hand, and with its steps in boxes, so that an answer that lasts does not hold the
@@ -206,8 +231,10 @@ struct Taken {
 
 /// The router refuses a method without a word; this adds one.
 fn explain(response: &mut Response<Reply>) {
-    let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == CONTENT_TYPE);
-    if response.status() != StatusCode::METHOD_NOT_ALLOWED || is_problem {
+    let is_problem = |response: &Response<Reply>| {
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == CONTENT_TYPE)
+    };
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED || is_problem(response) {
         return;
     }
     let allow = response.headers().get(header::ALLOW).cloned();

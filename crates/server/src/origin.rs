@@ -1,6 +1,6 @@
 //! Origins: scheme, host and port of a page or of a server's address (RFC 6454).
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use http::uri::Authority;
 
@@ -37,7 +37,7 @@ impl FromStr for Origin {
             _ => return Err(NotAnOrigin),
         };
         let (host, port) = host_and_port(rest).ok_or(NotAnOrigin)?;
-        Ok(Self { https, host: host.into(), port: port.unwrap_or_else(|| default_port(https)) })
+        Ok(Self { https, host: host.into_owned().into(), port: port.unwrap_or_else(|| default_port(https)) })
     }
 }
 
@@ -56,7 +56,10 @@ impl fmt::Display for Origin {
 pub struct NotAnOrigin;
 
 /// The two halves of `host:port`, the host in lower case; `None` when it is not that and nothing else.
-pub(crate) fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
+pub(crate) fn host_and_port(text: &str) -> Option<(Cow<'_, str>, Option<u16>)> {
+    if let Some((host, port)) = plain_host_and_port(text) {
+        return Some((Cow::Borrowed(host), port));
+    }
     let authority = Authority::from_str(text).ok()?;
     let (host, port) = (authority.host(), authority.port());
     let port_text = text.strip_prefix(host)?;
@@ -64,7 +67,20 @@ pub(crate) fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
         Some(port) => port_text.strip_prefix(':') == Some(port.as_str()),
         None => port_text.is_empty(),
     };
-    (well_formed && !host.is_empty()).then(|| (host.to_ascii_lowercase(), authority.port_u16()))
+    (well_formed && !host.is_empty()).then(|| (Cow::Owned(host.to_ascii_lowercase()), authority.port_u16()))
+}
+
+/// The same of what nearly every request says: letters in lower case, digits, dots and hyphens, with a port or without.
+fn plain_host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (host, Some(port.parse().ok()?))
+        }
+        Some(_) => return None,
+        None => (text, None),
+    };
+    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
+    (!host.is_empty() && host.bytes().all(is_plain)).then_some((host, port))
 }
 
 const fn default_port(https: bool) -> u16 {
@@ -86,6 +102,50 @@ mod tests {
         assert_eq!(origin("http://[::1]:7171").to_string(), "http://[::1]:7171");
         assert!(origin("https://a.example").is_at("A.example", None));
         assert!(!origin("https://a.example").is_at("a.example", Some(80)));
+    }
+
+    // Mutants: the plain form takes an empty host, letters in upper case, a port that is too large -> each fails.
+    #[test]
+    fn the_plain_form_of_a_host_is_read_as_the_general_one() {
+        for text in [
+            "",
+            ":",
+            ":80",
+            "a:",
+            "a",
+            "a:0",
+            "a:080",
+            "a:65535",
+            "a:65536",
+            "a:-1",
+            "a:+1",
+            "a:8 0",
+            "a:80:80",
+            "A",
+            "a_b",
+            "a/b",
+            "a@b",
+            "a b",
+            "1.2.3.4:7171",
+            "-",
+            ".",
+            "a..b",
+            "[::1]:80",
+            "::1",
+            "a%41",
+            "chat.example",
+        ] {
+            let general = Authority::from_str(text).ok().and_then(|authority| {
+                let host = authority.host();
+                let port = text.strip_prefix(host)?;
+                let fits = authority
+                    .port()
+                    .map_or(port.is_empty(), |own| port.strip_prefix(':') == Some(own.as_str()));
+                (fits && !host.is_empty()).then(|| (host.to_ascii_lowercase(), authority.port_u16()))
+            });
+            let read = host_and_port(text).map(|(host, port)| (host.into_owned(), port));
+            assert_eq!(read, general, "{text:?}");
+        }
     }
 
     // Mutant: the text behind the host not looked at -> `http://good.example:80@evil.example` or a path passes.

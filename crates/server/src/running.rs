@@ -89,7 +89,7 @@ pub async fn start(options: Checked) -> Result<Running, ServeError> {
         reserve_bytes: options.disk_reserve_bytes,
     };
     tasks.spawn("told", told::run(measured.clone()));
-    front.open(router(&measured, options.demo, options.lab));
+    front.open(router(&measured, options.demo, options.lab), hub.clone());
     if let Some(door) = tcp_door {
         let hub = hub.clone();
         let serve = move |socket, _| {

@@ -11,7 +11,6 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use http_body::Body as _;
 use sosik_core::{Cursor, Error, Pattern, Reader, Start};
 use sosik_wire::{
     BODY_BYTES_MAX, Code, Down, Problem, ReadBody, Refused, SSE_RETRY, TransportName as Transport, Welcome,
@@ -126,7 +125,11 @@ fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Reads a whole body of one of the media types, at most [`BODY_BYTES_MAX`], before anything runs.
-pub(crate) async fn body(hub: &Hub, request: Request, types: &[&str]) -> Result<Bytes, Refused> {
+pub(crate) async fn body<B>(hub: &Hub, request: http::Request<B>, types: &[&str]) -> Result<Bytes, Refused>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<axum::BoxError>,
+{
     let given =
         request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = given.split(';').next().unwrap_or_default().trim();
@@ -134,10 +137,6 @@ pub(crate) async fn body(hub: &Hub, request: Request, types: &[&str]) -> Result<
         let message = format!("the body is {given:?}; send it with Content-Type: {}", types.join(" or "));
         return Err(Refused::new(None, Code::MediaType, message));
     }
-    let too_large = || {
-        let message = format!("the body has more than {BODY_BYTES_MAX} bytes; send it in several requests");
-        Refused::new(None, Code::TooLarge, message)
-    };
     // Before the first look at the body, which is what tells a client that waits for `100 Continue` to send it.
     if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(too_large());
@@ -149,6 +148,11 @@ pub(crate) async fn body(hub: &Hub, request: Request, types: &[&str]) -> Result<
             Refused::new(None, Code::Stalled, "the body did not come in time; nothing was done")
         }
     })
+}
+
+fn too_large() -> Refused {
+    let message = format!("the body has more than {BODY_BYTES_MAX} bytes; send it in several requests");
+    Refused::new(None, Code::TooLarge, message)
 }
 
 /// Opens the reader that a request asks for.
@@ -218,6 +222,7 @@ pub(crate) fn welcome(hub: &Hub, client: Option<String>, cursor: Option<Cursor>)
 pub(crate) fn json(body: Bytes, cache: &'static str) -> Response {
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
+    headers.reserve(HEADERS_USUAL);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
@@ -259,6 +264,8 @@ pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("prefe
 pub(crate) const NEXT_MS: HeaderName = HeaderName::from_static("sosik-next-ms");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// Headers of an answer, with those that the server adds: room for all of them is made at once.
+const HEADERS_USUAL: usize = 6;
 /// Longest query of a reading request, bytes. Longer sets are asked by POST.
 const QUERY_BYTES_MAX: usize = 8 * 1024;
 /// Most channels in a query.

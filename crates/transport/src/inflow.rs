@@ -1,8 +1,7 @@
 //! A request body as it comes in: whole, within its size, and no slower than it may be.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
-use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sosik_wire::BODY_BYTES_MAX;
@@ -20,8 +19,12 @@ pub(crate) enum NotWhole {
 
 /// Collects a body. After a first while it must have brought so many bytes for each second more, so that a drip ends early and
 /// a slow line does not.
-pub(crate) async fn collect(body: Body, settings: &Settings) -> Result<Bytes, NotWhole> {
-    let mut body = Limited::new(body, BODY_BYTES_MAX);
+pub(crate) async fn collect<B>(body: B, settings: &Settings) -> Result<Bytes, NotWhole>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<axum::BoxError>,
+{
+    let mut body = pin!(Limited::new(body, BODY_BYTES_MAX));
     let begin = Instant::now();
     let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
     loop {
@@ -53,6 +56,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::{convert::Infallible, future::pending};
 
+    use axum::body::Body;
     use futures_util::{StreamExt, stream};
 
     use super::*;

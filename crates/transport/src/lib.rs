@@ -38,6 +38,7 @@ pub use clock::{Clock, Now};
 pub use connection::Connection;
 pub use figures::{Figures, TransportFigures};
 pub use hub::{Caller, Hub, Settings};
+pub use post::{PUBLISH_PATH, publish};
 pub use sweep::{Seat, Sweep};
 pub use takeover::{Offer, Served, Takeover};
 
@@ -51,7 +52,7 @@ pub fn router(hub: Arc<Hub>) -> axum::Router {
         (websocket::TRANSPORT, websocket::route()),
     ];
     let others = axum::Router::new()
-        .route("/v1/publish", post::publish())
+        .route(PUBLISH_PATH, post::publish_route())
         .route("/v1/send", post::send())
         .route("/v1/history", post::history());
     let mount = |router: axum::Router<Arc<Hub>>,

@@ -3,27 +3,38 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::Request,
     response::Response,
     routing::{MethodFilter, MethodRouter},
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, Request};
 use sosik_wire::{
     Answer, Code, Down, Encoding, HistoryFrame, Key, PublishBody, Refused, Up, answer::publish_array,
     once::key_header,
 };
 
 use crate::{
-    http::{NO_STORE, answering, bad, body, json},
+    http::{NO_STORE, answering, bad, body, json, problem},
     hub::{Caller, Hub},
     uplink,
 };
 
+/// Answers a `POST` to [`PUBLISH_PATH`], as the router does: for a server that asks for this path before its router,
+/// because none is asked as often.
+pub async fn publish<B>(hub: &Hub, caller: &Caller, request: Request<B>) -> Response
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<axum::BoxError>,
+{
+    publish_body(hub, caller, request).await.unwrap_or_else(|refused| problem(hub, refused))
+}
+
 /// `POST /v1/publish`: one event, or an array that is stored as a whole or not at all.
-pub(crate) fn publish() -> MethodRouter<Arc<Hub>> {
-    answering(MethodFilter::POST, publish_body)
+pub(crate) fn publish_route() -> MethodRouter<Arc<Hub>> {
+    answering(MethodFilter::POST, async |hub: Arc<Hub>, caller: Caller, request| {
+        publish_body(&hub, &caller, request).await
+    })
 }
 
 /// `POST /v1/send`: frames, one per line, answered line by line.
@@ -36,11 +47,15 @@ pub(crate) fn history() -> MethodRouter<Arc<Hub>> {
     answering(MethodFilter::GET, history_page)
 }
 
-async fn publish_body(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
+async fn publish_body<B>(hub: &Hub, caller: &Caller, request: Request<B>) -> Result<Response, Refused>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<axum::BoxError>,
+{
     let key = key(request.headers())?;
-    let body = body(&hub, request, &["application/json"]).await?;
+    let body = body(hub, request, &["application/json"]).await?;
     let PublishBody { events, array, once } = PublishBody::parse(&body, key)?;
-    let oks = uplink::publish(&hub, &caller, events, once).await?;
+    let oks = uplink::publish(hub, caller, events, once).await?;
     let answer = match (&oks[..], array) {
         ([ok], false) => Encoding::JsonLine.frame(ok),
         _ => publish_array(&oks),
@@ -50,14 +65,18 @@ async fn publish_body(hub: Arc<Hub>, caller: Caller, request: Request) -> Result
 
 /// The key of a request, of which it has at most one.
 fn key(headers: &HeaderMap) -> Result<Option<Key>, Refused> {
-    let mut all = headers.get_all("idempotency-key").iter();
+    let mut all = headers.get_all(IDEMPOTENCY_KEY).iter();
     match (all.next(), all.next()) {
         (Some(_), Some(_)) => Err(bad("Idempotency-Key is there twice; a request has one")),
         (value, _) => value.map(|value| key_header(value.as_bytes())).transpose(),
     }
 }
 
-async fn send_lines(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
+async fn send_lines(
+    hub: Arc<Hub>,
+    caller: Caller,
+    request: Request<axum::body::Body>,
+) -> Result<Response, Refused> {
     let body = body(&hub, request, &["application/x-ndjson", "application/json"]).await?;
     let lines = body.split(|byte| *byte == b'\n').map(|line| body.slice_ref(line));
     let lines: Vec<Bytes> = lines.filter(|line| !line.trim_ascii().is_empty()).collect();
@@ -109,7 +128,11 @@ fn line_frame(line: &[u8], histories: &mut usize) -> Result<Up, Refused> {
     Ok(frame)
 }
 
-async fn history_page(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
+async fn history_page(
+    hub: Arc<Hub>,
+    caller: Caller,
+    request: Request<axum::body::Body>,
+) -> Result<Response, Refused> {
     let mut frame = HistoryFrame::default();
     for (key, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
         match &*key {
@@ -133,6 +156,9 @@ async fn history_page(hub: Arc<Hub>, caller: Caller, request: Request) -> Result
     Ok(json(answer.history(&page.cursor, page.more), NO_STORE))
 }
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Where events are published.
+pub const PUBLISH_PATH: &str = "/v1/publish";
 /// Lines of one request that wait for their answer at the same time. Their order is kept where it matters: within a
 /// channel publishes are stored in the order of their lines.
 const LINES_AT_ONCE: usize = 64;

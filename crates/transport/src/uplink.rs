@@ -30,8 +30,9 @@ pub(crate) async fn publish(
     let mut heads = Vec::with_capacity(frames.len());
     let mut drafts = Vec::with_capacity(frames.len());
     for frame in frames {
-        let (id, channel) = (frame.id, frame.channel.clone());
-        drafts.push(frame.into_draft().map_err(|error| Refused::by_core(id, &error.into()))?);
+        let id = frame.id;
+        let (draft, channel) = frame.into_draft().map_err(|error| Refused::by_core(id, &error.into()))?;
+        drafts.push(draft);
         heads.push((id, channel));
     }
     let only = if let [(id, _)] = heads[..] { id } else { None };

@@ -168,7 +168,7 @@ mod tests {
         assert!(two.array);
         assert_eq!(two.events[0].data, Data::Json("[1]".into()));
         assert_eq!(two.events[1].data, Data::Binary("".into()));
-        assert_eq!(two.events[1].clone().into_draft().unwrap().channel.as_str(), "a:b");
+        assert_eq!(two.events[1].clone().into_draft().unwrap().0.channel.as_str(), "a:b");
     }
 
     // Mutants: an empty array taken; the limit one higher; the event's number counted from 1 -> each fails.

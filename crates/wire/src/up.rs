@@ -95,16 +95,17 @@ pub struct PublishFrame {
 }
 
 impl PublishFrame {
-    /// The draft for the core. Errors: the channel's name is malformed.
-    pub fn into_draft(self) -> Result<Draft, NameError> {
+    /// The draft for the core, and the channel's name as it was said, for the answer. Errors: the name is malformed.
+    pub fn into_draft(self) -> Result<(Draft, String), NameError> {
         let channel = ChannelName::parse(&self.channel)?;
-        Ok(Draft {
+        let draft = Draft {
             channel,
             name: self.name.into(),
             data: self.data,
             content_type: "".into(),
             meta: Vec::new(),
-        })
+        };
+        Ok((draft, self.channel))
     }
 }
 
