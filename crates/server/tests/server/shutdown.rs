@@ -1,5 +1,12 @@
 //! How a server ends.
 
+use std::{
+    sync::Arc,
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
+
+use sosik_core::{ChannelName, Draft, Grant, Pattern, Start, Verb, Verbs};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::door::{answer, rest, send, server, until, websocket};
@@ -79,3 +86,34 @@ async fn a_dropped_server_is_gone() {
     rest(&mut socket).await;
     assert!(TcpStream::connect(http).await.is_err());
 }
+
+/// Somebody in a wait list whom a sweeper does not survive.
+struct Planted;
+
+impl Wake for Planted {
+    fn wake(self: Arc<Self>) {
+        panic!("planted");
+    }
+}
+
+// Mutant: sweepers spawned beside the tasks whose end is noticed -> half of the readers hear nothing, and nobody does of that.
+#[tokio::test]
+async fn a_panic_in_a_sweeper_is_the_end_of_the_server() {
+    let mut running = server(|_| {}).await;
+    let hub = running.hub.clone();
+    let name = "demo:a";
+    let grant = Grant::anonymous([(Pattern::parse(name).unwrap(), Verbs::from_iter(Verb::ALL))]);
+    let set = [Pattern::parse(name).unwrap()];
+    let reader = hub.node.read(grant.clone(), &set, Start::Now, 1).await.unwrap();
+    let mut seat = hub.sweep.sit();
+    seat.follow(reader.watches());
+    seat.register(&Context::from_waker(&Waker::from(Arc::new(Planted))));
+    let draft = Draft::json(ChannelName::parse(name).unwrap(), "1");
+    hub.node.publish(&grant, vec![draft], 1).await.unwrap();
+    let broken = tokio::time::timeout(PATIENCE, running.broken()).await.expect("it is noticed");
+    let said = broken.to_string();
+    assert!(said.contains("the task \"sweep ") && said.contains("panicked"), "{said}");
+}
+
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
