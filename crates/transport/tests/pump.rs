@@ -97,6 +97,52 @@ async fn gaps_at_one_place_are_told_once_each_however_narrow_the_peer() {
     assert_eq!(text.lines().filter(|line| line.contains("\"reason\":\"epoch\"")).count(), 300);
 }
 
+// Mutant: an event that carries the cursor of the one before it -> the last whole one comes again.
+#[tokio::test]
+async fn a_frame_that_the_end_of_a_connection_cut_comes_whole_over_another_transport() {
+    let node = node(1).await;
+    for number in 1..=12 {
+        let channel = ChannelName::parse(if number % 2 == 0 { "room:a" } else { "room:b" }).unwrap();
+        node.publish(&grant(), vec![Draft::json(channel, number.to_string())], 1).await.unwrap();
+    }
+    let set = ["room:a", "room:b"].map(str::to_owned);
+    let all: Vec<u64> = (1..=12).collect();
+    let whole = written(&mut read(&node, &set, Start::Beginning).await, Form::Lines, usize::MAX);
+    assert_eq!(told(&whole).map(|(number, _)| number).collect::<Vec<_>>(), all);
+    for cut in (0..whole.len()).step_by(7) {
+        let before = written(&mut read(&node, &set, Start::Beginning).await, Form::Lines, cut);
+        let (mut numbers, cursors): (Vec<_>, Vec<_>) = told(&before).unzip();
+        let start =
+            cursors.last().map_or(Start::Beginning, |cursor| Start::After(Cursor::parse(cursor).unwrap()));
+        let after = written(&mut read(&node, &set, start).await, Form::Sse, usize::MAX);
+        let objects: String = after.lines().filter_map(|line| line.strip_prefix("data:")).map(line).collect();
+        numbers.extend(told(&objects).map(|(number, _)| number));
+        assert_eq!(numbers, all, "cut after {cut} bytes");
+    }
+}
+
+/// What a peer has that takes so many bytes and no more.
+fn written(reader: &mut Reader, form: Form, room: usize) -> String {
+    let (mut peer, mut outbox, mut tally) =
+        (Narrow { taken: Vec::new(), room }, Outbox::default(), Tally::default());
+    let pumped = pump(reader, &mut outbox, &form, &mut peer, 1, ROUNDS_MAX, &mut tally);
+    assert!(matches!(pumped, Pumped::Idle | Pumped::Blocked), "{pumped:?}");
+    String::from_utf8(peer.taken).unwrap()
+}
+
+fn line(object: &str) -> String {
+    format!("{}\n", object.trim())
+}
+
+/// The events among whole lines: number and, where the object has it, cursor.
+fn told(lines: &str) -> impl Iterator<Item = (u64, String)> {
+    let whole = lines.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    whole.filter_map(|line| {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        Some((object["data"].as_u64()?, object["cursor"].as_str().unwrap_or_default().to_owned()))
+    })
+}
+
 /// Takes its first bytes and then nothing at all.
 struct Stuck(usize);
 

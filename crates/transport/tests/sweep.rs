@@ -7,14 +7,14 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Wake, Waker},
     time::Duration,
 };
 
 use sosik_core::{
-    ChannelName, Draft, Epoch, Grant, LogId, Namespace, Node, NodeOptions, Pattern, Store, Verb, Verbs,
+    ChannelName, Draft, Epoch, Grant, LogId, Namespace, Node, NodeOptions, Pattern, Start, Store, Verb, Verbs,
 };
 use sosik_testkit::{Memory, seed::seeds};
 use sosik_transport::{Caller, Clock, Connection, Hub, Settings, Sweep, tcp};
@@ -71,6 +71,7 @@ impl<T> Task<T> {
 /// One reader of one channel over a socket with small buffers, its task, and a sweeper.
 struct World {
     node: Arc<Node>,
+    sweep: Arc<Sweep>,
     grant: Grant,
     sweeper: Task<()>,
     serving: Task<()>,
@@ -103,11 +104,13 @@ impl World {
                 served.await;
             }
         });
-        let sweeper = Task::new(async move { sweep.run(0, Arc::new(Still)).await });
+        let sweeping = sweep.clone();
+        let sweeper = Task::new(async move { sweeping.run(0, Arc::new(Still)).await });
         let hello =
             "{\"type\":\"hello\"}\n{\"type\":\"subscribe\",\"channels\":[\"room:a\"],\"after\":\"now\"}\n";
         client.write_all(hello.as_bytes()).await.unwrap();
-        let mut world = Self { node, grant, sweeper, serving, client, got: String::new(), published: 0 };
+        let mut world =
+            Self { node, sweep, grant, sweeper, serving, client, got: String::new(), published: 0 };
         world.settle().await;
         assert!(world.got.contains("caught_up"), "{}", world.got);
         world
@@ -196,6 +199,43 @@ async fn what_is_more_than_a_sweep_writes_is_left_to_the_task() {
     }
     world.settle().await;
     assert_eq!(world.numbers().len(), 400);
+}
+
+/// How often somebody was woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+// Mutants: a list that is read at a key that nobody has any more -> the sweeper panics; a sweep that ends where the list ends
+// that has become shorter -> who is behind it is not woken.
+#[tokio::test]
+async fn ten_thousand_that_leave_in_the_middle_of_a_sweep_harm_nobody() {
+    let mut world = World::new(true).await;
+    let set = [Pattern::parse("room:a").unwrap()];
+    let reader = world.node.read(world.grant.clone(), &set, Start::Now, 1).await.unwrap();
+    let [many, last] = [(); 2].map(|()| Arc::new(Wakes::default()));
+    let sit = |wakes: &Arc<Wakes>| {
+        let mut seat = world.sweep.sit();
+        seat.follow(reader.watches());
+        seat.register(&Context::from_waker(&Waker::from(wakes.clone())));
+        seat
+    };
+    let leaving: Vec<_> = (0..10_000).map(|_| sit(&many)).collect();
+    let staying = sit(&last);
+    world.publish().await;
+    assert!(world.sweeper.step());
+    let woken = many.0.load(Ordering::SeqCst);
+    assert!((1..10_000).contains(&woken), "the sweep lets others go on, with {woken} woken");
+    drop(leaving);
+    world.settle().await;
+    assert_eq!((many.0.load(Ordering::SeqCst), last.0.load(Ordering::SeqCst)), (woken, 1));
+    assert_eq!(world.numbers(), [1]);
+    drop(staying);
 }
 
 // Mutants: a sweep's `Blocked`, or `None` for what cannot be written in place, not passed on to the task; a feed that is
