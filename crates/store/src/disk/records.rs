@@ -45,7 +45,7 @@ mod tests {
         records.extend(vec![(name(1), Some(Record::default())), (name(2), Some(Record::default()))]);
         records.extend(vec![(name(1), None)]);
         assert_eq!((records.get(&name(1)), records.get(&name(2))), (None, Some(Record::default())));
-        for number in 0..RECORDS_HELD_MAX {
+        for number in 0..RECORDS_HELD_MAX + 2 {
             records.extend(vec![(name(number), Some(Record::default()))]);
             assert!(records.0.len() <= RECORDS_HELD_MAX && records.get(&name(number)).is_some());
         }
