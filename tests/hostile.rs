@@ -124,7 +124,7 @@ fn framings() -> Vec<(&'static str, String)> {
 #[tokio::test]
 async fn a_request_whose_end_is_said_twice_is_answered_once_at_most() {
     let scratch = Scratch::new().unwrap();
-    let server = serve(&scratch, &[], &[]).await;
+    let server = serve(&scratch, &PER_ADDRESS, &[]).await;
     let plain = "POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n{";
     let both = tell(server.http, format!("{plain}{SMUGGLED}").as_bytes()).await;
     assert!(both.matches("HTTP/1.1 ").count() == 2 && both.contains("\"frames\""), "said once: {both}");
@@ -141,7 +141,7 @@ async fn a_request_whose_end_is_said_twice_is_answered_once_at_most() {
 #[tokio::test]
 async fn a_head_that_says_no_host_or_two_or_does_not_end_is_refused() {
     let scratch = Scratch::new().unwrap();
-    let server = serve(&scratch, &[], &[]).await;
+    let server = serve(&scratch, &PER_ADDRESS, &[]).await;
     let get = "GET /v1/poll?channel=talk:a HTTP/1.1\r\n";
     for (bytes, status) in [
         (format!("{get}\r\n"), "400"),
@@ -167,7 +167,7 @@ async fn a_head_that_says_no_host_or_two_or_does_not_end_is_refused() {
 #[tokio::test]
 async fn a_flood_from_one_address_leaves_the_others_served() {
     let scratch = Scratch::new().unwrap();
-    let server = serve(&scratch, &[], &[]).await;
+    let server = serve(&scratch, &PER_ADDRESS, &[]).await;
     let mut flood = Vec::new();
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(2) && flood.len() < 2_000 {
@@ -191,7 +191,7 @@ async fn a_flood_from_one_address_leaves_the_others_served() {
 #[tokio::test]
 async fn a_thousand_who_connect_and_say_nothing_or_half_of_it_are_gone_after_their_time() {
     let scratch = Scratch::new().unwrap();
-    let server = serve(&scratch, &[], &[]).await;
+    let server = serve(&scratch, &PER_ADDRESS, &[]).await;
     let half = format!("GET /v1/websocket HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\n", server.http);
     let mut held = Vec::new();
     for (own, to, bytes) in [
@@ -302,3 +302,5 @@ const SERVED: Duration = Duration::from_secs(1);
 const ATTACKED: Duration = Duration::from_secs(12);
 /// Connections of one address: 256, and the bucket's 64 a second for the length of a test.
 const SHARE: u64 = 256;
+/// As it is by default; other tests switch it off.
+const PER_ADDRESS: [&str; 2] = ["--connections-per-address-max", "256"];

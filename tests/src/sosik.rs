@@ -21,7 +21,8 @@ use crate::{process::PATIENCE, workspace};
 /// How to start it: options behind `sosik serve`, and what its configuration file says.
 #[derive(Debug, Clone, Default)]
 pub struct Serve {
-    /// Options, without addresses, `--data` and `--config`.
+    /// Options, without addresses, `--data` and `--config`. Unless they say `--connections-per-address-max` there is no limit: all
+    /// of a test's clients come from one address.
     pub args: Vec<String>,
     /// The text of its `sosik.toml`.
     pub config: String,
@@ -74,6 +75,9 @@ impl Serve {
             .arg("--data")
             .arg(data)
             .args(&self.args)
+            .args(
+                self.args.iter().all(|arg| arg != PER_ADDRESS).then_some([PER_ADDRESS, "0"]).iter().flatten(),
+            )
             .current_dir(near)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -262,3 +266,4 @@ const MADE_OF: &[&str] = &[
     "crates/core/src", "crates/wire/src", "crates/store/src", "crates/transport/src", "crates/server/src", "crates/client/src",
     "crates/cli/src",
 ];
+const PER_ADDRESS: &str = "--connections-per-address-max";

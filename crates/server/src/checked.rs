@@ -45,6 +45,8 @@ pub struct Checked {
     pub lab: bool,
     /// Limits of the sockets.
     pub limits: Limits,
+    /// Bytes of memory from which on new readers are refused; 0 for no ceiling, `None` for 80 % of what there is.
+    pub process_bytes_max: Option<u64>,
     /// What the transports are told. Its `tcp` and `stall_ms` follow the other options when the server starts.
     pub settings: Settings,
 }
@@ -112,6 +114,7 @@ impl Checked {
             demo,
             lab,
             limits,
+            process_bytes_max: args.process_bytes_max,
             settings: Settings::default(),
         })
     }

@@ -159,6 +159,7 @@ mod tests {
             lab = true
             connections_max = 5
             connections_per_address_max = 7
+            process_bytes_max = 0
             [[namespace]]
             name = "news"
             log = "disk"

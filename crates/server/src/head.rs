@@ -149,6 +149,11 @@ impl Exchange {
         self.0.unflushed.store(false, Ordering::Release);
     }
 
+    /// Whether the first answer of the connection is over.
+    pub(crate) fn is_past_the_first(&self) -> bool {
+        self.number() > 1
+    }
+
     fn number(&self) -> u32 {
         self.0.number.load(Ordering::Acquire)
     }

@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use sosik_transport::{Caller, Connection, Hub, Offer, PUBLISH_PATH, Served, Takeover};
 use sosik_wire::{Code, Problem, problem::CONTENT_TYPE};
-use tokio::{net::TcpStream, sync::watch};
+use tokio::{net::TcpStream, sync::watch, time::timeout};
 use tower_service::Service;
 
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
     listen::drained,
     reply::{Reply, problem},
     stall::Stalling,
+    turn::{Turn, Turns},
 };
 
 /// What all connections of the HTTP listener share.
@@ -42,6 +43,7 @@ pub(crate) struct Front {
     guard: Guard,
     caller: Caller,
     limits: Limits,
+    turns: Turns,
     draining: watch::Receiver<bool>,
 }
 
@@ -67,6 +69,7 @@ impl Front {
             guard,
             caller,
             limits,
+            turns: Turns::new(),
             draining,
         })
     }
@@ -79,9 +82,22 @@ impl Front {
 
     /// Serves one connection to its end; when the server drains, to the end of the answer that is being given.
     pub(crate) fn serve(self: Arc<Self>, socket: TcpStream, ends: Ends) -> Serving {
-        let first_byte_ms = self.limits.first_byte_ms;
-        let http1 = self.clone().serve_http1(Connection::of_socket(socket), ends, first_byte_ms);
-        Serving { front: self, ends, step: Step::Http(Box::pin(http1)) }
+        // Boxed apart: who has said nothing holds only what waits for him.
+        let waiting = Box::pin(self.clone().turn(socket));
+        Serving { front: self, ends, step: Step::Waiting(waiting) }
+    }
+
+    /// Waits for the first byte of a connection, and then for its turn. `None` when the first byte does not come in time, or the
+    /// server drains.
+    async fn turn(self: Arc<Self>, socket: TcpStream) -> Option<(TcpStream, Turn)> {
+        let mut draining = self.draining.clone();
+        let begun = timeout(Duration::from_millis(self.limits.first_byte_ms), socket.readable());
+        tokio::select! {
+            begun = begun => begun.ok()?.ok()?,
+            () = drained(&mut draining) => return None,
+        }
+        let turn = self.turns.next().await;
+        Some((socket, turn))
     }
 
     /// Answers requests until the connection ends, or until an answer takes it over: that is served by what this returns.
@@ -90,6 +106,7 @@ impl Front {
         connection: Connection,
         ends: Ends,
         first_byte_ms: u64,
+        mut turn: Turn,
     ) -> Option<Served> {
         let exchange = Exchange::default();
         let taking: Taking = Arc::default();
@@ -111,6 +128,7 @@ impl Front {
             if ended.is_pending() && exchange.is_flushed() && taking.lock().is_some() {
                 return Poll::Ready(Ok(()));
             }
+            turn.pass(cx, exchange.is_past_the_first());
             ended
         });
         if let Err(error) = ended.await {
@@ -191,9 +209,14 @@ pub(crate) struct Serving {
     step: Step,
 }
 
+/// A part of a connection's life, and what comes of it unless it ends there.
+type Going<T> = Pin<Box<dyn Future<Output = Option<T>> + Send>>;
+
 enum Step {
+    /// Nothing has come yet, or others are before it.
+    Waiting(Going<(TcpStream, Turn)>),
     /// hyper reads requests and writes answers.
-    Http(Pin<Box<dyn Future<Output = Option<Served>> + Send>>),
+    Http(Going<Served>),
     /// An answer has taken the connection over.
     Taken(Served),
 }
@@ -204,6 +227,14 @@ impl Future for Serving {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             self.step = match &mut self.step {
+                Step::Waiting(waiting) => match ready!(waiting.as_mut().poll(cx)) {
+                    Some((socket, turn)) => {
+                        let (front, first_byte_ms) = (self.front.clone(), self.front.limits.first_byte_ms);
+                        let connection = Connection::of_socket(socket);
+                        Step::Http(Box::pin(front.serve_http1(connection, self.ends, first_byte_ms, turn)))
+                    }
+                    None => return Poll::Ready(()),
+                },
                 Step::Http(http1) => match ready!(http1.as_mut().poll(cx)) {
                     Some(served) => Step::Taken(served),
                     None => return Poll::Ready(()),
@@ -211,7 +242,12 @@ impl Future for Serving {
                 Step::Taken(served) => match ready!(served.as_mut().poll(cx)) {
                     Some(connection) => {
                         let (front, idle_ms) = (self.front.clone(), self.front.limits.idle_ms);
-                        Step::Http(Box::pin(front.serve_http1(connection, self.ends, idle_ms)))
+                        Step::Http(Box::pin(front.serve_http1(
+                            connection,
+                            self.ends,
+                            idle_ms,
+                            Turn::default(),
+                        )))
                     }
                     None => return Poll::Ready(()),
                 },

@@ -19,6 +19,7 @@ mod http;
 mod limits;
 mod listen;
 mod measured;
+mod memory;
 mod metrics;
 pub mod operate;
 mod options;
@@ -30,6 +31,7 @@ mod shutdown;
 mod stall;
 mod tasks;
 mod told;
+mod turn;
 mod turned_away;
 
 pub use checked::{Checked, Opened, StoreChoice};

@@ -6,7 +6,7 @@ use sosik_core::{LogId, figures::StoreFigures};
 use sosik_transport::Hub;
 use sosik_wire::Code;
 
-use crate::{compose::Stores, listen::Sockets};
+use crate::{compose::Stores, listen::Sockets, memory::Memory};
 
 /// The parts of a server that tell figures.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub(crate) struct Measured {
     pub(crate) refuses_when_full: bool,
     /// Bytes that are left free on the disk.
     pub(crate) reserve_bytes: u64,
+    /// What this process takes up.
+    pub(crate) memory: Arc<Memory>,
 }
 
 impl Measured {

@@ -93,6 +93,9 @@ const METRICS: &[Metric] = &[
     counter("sosik_sockets_refused_total", "Sockets turned away: all of the server taken (full), all of their address (address), or too many new ones of it (rate).", |s, out| for (reason, count) in s.sockets.refused() { out(&[("reason", reason)], count) }),
     counter("sosik_accept_errors_total", "Times the system could not hand over a new socket.", |s, out| out(&[], s.sockets.accept_errors.load(Relaxed))),
     counter("sosik_connection_panics_total", "Connections that ended by a fault of the server.", |s, out| out(&[], s.sockets.panics.load(Relaxed))),
+    gauge("sosik_memory_bytes", "Memory of the process that is no file's; 0 where the system does not say.", |s, out| out(&[], s.memory.bytes())),
+    gauge("sosik_memory_bytes_max", "Above this new readers are refused (process_bytes_max); absent without a ceiling.", |s, out| if let Some(max) = s.memory.bytes_max { out(&[], max) }),
+    gauge("sosik_memory_short", "1 while new readers are refused for want of memory.", |s, out| out(&[], s.hub.is_short().into())),
     gauge("sosik_draining", "1 while the server goes down.", |s, out| out(&[], s.hub.is_draining().into())),
 ];
 

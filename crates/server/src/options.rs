@@ -95,6 +95,9 @@ options! {
     /// Most connections of one address at a time, to 1,000,000; an IPv6 /64 is one. As many new ones at once, then a
     /// quarter of that each second. 0 for no limit: behind a proxy, which is one address.
     connections_per_address_max: Option<u32>, "SOSIK_CONNECTIONS_PER_ADDRESS_MAX", "N", "256";
+    /// Bytes of memory of this process from which on new readers are refused; publishes and those who read go on. 0 for no
+    /// ceiling.
+    process_bytes_max: Option<u64>, "SOSIK_PROCESS_BYTES_MAX", "N", "80 % of the machine or its control group";
 }
 
 /// One option, for help, documents and tests.

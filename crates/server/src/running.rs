@@ -9,6 +9,7 @@ use std::{
 
 use sosik_core::Full;
 use sosik_transport::{Caller, Connection, Hub, tcp};
+use sosik_wire::Goodbye;
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     http::Front,
     listen::{Door, Sockets},
     measured::Measured,
+    memory::Memory,
     origin::Origin,
     tasks::Tasks,
     told,
@@ -87,6 +89,7 @@ pub async fn start(options: Checked) -> Result<Running, ServeError> {
         namespaces: namespaces.map(|namespace| (namespace.name.clone(), namespace.log)).collect(),
         refuses_when_full: options.capacities[0].full == Full::Refuse,
         reserve_bytes: options.disk_reserve_bytes,
+        memory: Arc::new(Memory::new(options.process_bytes_max)),
     };
     tasks.spawn("told", told::run(measured.clone()));
     front.open(router(&measured, options.demo, options.lab), hub.clone());
@@ -136,12 +139,23 @@ impl Running {
     pub async fn stop(mut self) -> u64 {
         self.control = None;
         self.draining.send_replace(true);
-        self.hub.drain();
+        let (window_ms, spread_ms) = self.goodbyes();
+        self.hub.drain_over(window_ms, spread_ms);
         let _ = timeout(self.drain, self.sockets.closed()).await;
         let cut = self.sockets.open();
         // What has the log open must be gone, so that it is closed when this returns.
         std::mem::take(&mut self.tasks).end().await;
         cut
+    }
+
+    /// Over how long goodbyes are said, and over how long clients are told to return: so that where they return to has so many
+    /// a second to take and no more. Few hear it at once.
+    fn goodbyes(&self) -> (u64, u64) {
+        let window_ms = self.sockets.open() * 1_000 / RETURNS_PER_S;
+        let half_ms = u64::try_from(self.drain.as_millis()).unwrap_or(u64::MAX) / 2;
+        let least_ms = self.hub.settings.drain_spread_ms;
+        let spread_ms = window_ms.clamp(least_ms, Goodbye::Drain.spread_ms().max(least_ms));
+        (if window_ms < WINDOW_MS_MIN { 0 } else { window_ms.min(half_ms) }, spread_ms)
     }
 }
 
@@ -152,3 +166,8 @@ impl Drop for Running {
         self.hub.drain();
     }
 }
+
+/// Connections that a server takes a second besides its work, when others come to it.
+const RETURNS_PER_S: u64 = 1_000;
+/// Below this there is nothing to spread: who is due is looked for about that often.
+const WINDOW_MS_MIN: u64 = 250;

@@ -1,4 +1,4 @@
-//! Says in the log, once when it happens, what an operator must know about the stores, and what to do.
+//! Says in the log, once when it happens, what an operator must know about the stores and the memory, and what to do.
 
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ pub(crate) async fn run(measured: Measured) {
     let mut before = Seen::default();
     loop {
         each.tick().await;
+        measured.hub.run_short(measured.memory.look());
         let now = Seen::of(&measured);
         for Said { level, text } in now.news(&before) {
             match level {
@@ -46,6 +47,7 @@ struct Seen {
     appends_full: u64,
     reopened: u64,
     damaged: u64,
+    short: bool,
 }
 
 impl Seen {
@@ -64,6 +66,7 @@ impl Seen {
             appends_full,
             reopened,
             damaged,
+            short: measured.hub.is_short(),
         }
     }
 
@@ -92,6 +95,8 @@ impl Seen {
             ),
             (before.full && !self.full && !self.failed, Level::Good, STORED_AGAIN.to_owned()),
             (self.nearly_full && !before.nearly_full && !self.full, Level::Warning, NEARLY_FULL.to_owned()),
+            (self.short && !before.short, Level::Warning, NO_MEMORY.to_owned()),
+            (before.short && !self.short, Level::Good, LONG_AGAIN.to_owned()),
             (self.reopened > before.reopened, Level::Warning, REOPENED.to_owned()),
             (
                 self.damaged > before.damaged,
@@ -130,6 +135,9 @@ const SHORT: &str = "are to be left free on the disk of the durable log (disk_re
     smaller disk_reserve_bytes";
 const STORED_AGAIN: &str = "there is room again: publishes into the durable log are taken";
 const NEARLY_FULL: &str = "the durable log has reached 80 % of its capacity: keep less (sosik trim, bytes_max of the namespaces), or raise store_bytes_max";
+const NO_MEMORY: &str = "the process has as much memory as it may (process_bytes_max): new readers are refused with overloaded, publishes and \
+    those who read go on. Let fewer connect (connections_max), keep less in memory (memory_bytes_max), or raise it";
+const LONG_AGAIN: &str = "there is memory again: new readers are taken";
 const REOPENED: &str = "the disk was full in the middle of a write; the durable log was opened anew and has lost nothing \
     that was acknowledged";
 const DAMAGED: &str = "of the durable log: readers are told gaps there. The disk may be failing: make a backup \
@@ -166,6 +174,9 @@ mod tests {
         assert_eq!(levels(&full, &Seen { full: false, ..full }), [Level::Good]);
         assert_eq!(levels(&well, &Seen { appends_full: 1, ..well }), [Level::Fault]);
         assert_eq!(levels(&well, &Seen { nearly_full: true, ..well }), [Level::Warning]);
+        let short = Seen { short: true, ..well };
+        assert_eq!((levels(&well, &short), levels(&short, &short)), (vec![Level::Warning], vec![]));
+        assert_eq!(levels(&short, &well), [Level::Good]);
         let damaged = Seen { damaged: 5, ..well };
         assert_eq!(levels(&well, &damaged), [Level::Fault]);
         assert!(Seen { damaged: 7, ..well }.news(&damaged)[0].text.starts_with("damage in 2 places of"));

@@ -20,11 +20,12 @@ use sosik_wire::{
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::{
+    clock::Now,
     close::Work,
     connection::Connection,
     feed::{Answer, Feed, Place, Turn},
     form::{Form, Pieces},
-    http::welcome,
+    http::{short, welcome},
     hub::{Caller, Hub},
     uplink,
 };
@@ -205,7 +206,8 @@ impl<C: Codec> Talk<C> {
             self.run(place, *frame);
         }
         loop {
-            if self.hub.is_draining() || self.is_held_up(place) {
+            let leaves = self.hub.is_draining() && place.leaves(&self.hub, Now::of(&*self.hub.clock));
+            if leaves || self.is_held_up(place) {
                 return Read::Nothing;
             }
             let mut control = Vec::new();
@@ -303,6 +305,7 @@ impl<C: Codec> Talk<C> {
                 let outcome = reader.join(&set, start, now, token).await;
                 (Some(reader), Answer::Subscribed { id, channels, token, outcome })
             }),
+            None if self.hub.is_short() => self.refuse(place, short(id)),
             None => {
                 let (node, grant) = (self.hub.node.clone(), self.caller.grant.clone());
                 place.send_away(async move {

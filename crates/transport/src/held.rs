@@ -17,7 +17,7 @@ pub(crate) async fn answer(
     transport: Transport,
     mut reader: Reader,
     wait_ms: u64,
-    hints: Hints,
+    mut hints: Hints,
     cache: &'static str,
 ) -> Result<(Response, String), Refused> {
     let open = Open::new(&hub.figures, transport);
@@ -25,6 +25,7 @@ pub(crate) async fn answer(
     let mut seat = hub.sweep.sit();
     seat.follow(reader.watches());
     let deadline = hub.clock.steady_ms() + wait_ms;
+    let turn = fastrand::u16(..);
     loop {
         let step = poll_fn(|cx| {
             seat.register(cx);
@@ -34,11 +35,11 @@ pub(crate) async fn answer(
                 Ok(Look::Nothing)
                     if held.answer.frames() == 0
                         && (steady < deadline || reader.is_ahead())
-                        && !hub.is_draining() =>
+                        && steady < hub.leaves_at(turn) =>
                 {
                     let due = reader.due().map(|wall| steady + wall.saturating_sub(hub.clock.wall_ms()));
                     let deadline = if reader.is_ahead() { u64::MAX } else { deadline };
-                    seat.due(deadline.min(due.unwrap_or(u64::MAX)));
+                    seat.due(deadline.min(due.unwrap_or(u64::MAX)).min(hub.leaves_at(turn)));
                     Poll::Pending
                 }
                 found => Poll::Ready(found),
@@ -50,6 +51,10 @@ pub(crate) async fn answer(
         }
     }
     open.delivered(held.events);
+    if hub.is_draining() {
+        // A list of answers has no goodbye: this spreads the return.
+        hints.rearm_ms = hints.rearm_ms.map(|_| fastrand::u64(0..=hub.spread_ms()));
+    }
     let cursor = reader.cursor().unwrap_or_default();
     Ok((json(held.answer.poll(&cursor, held.more, hints), cache), cursor.to_string()))
 }

@@ -161,6 +161,20 @@ pub(crate) async fn open(hub: &Hub, caller: Caller, ask: &Ask) -> Result<Reader,
     opened.map_err(|error| Refused::by_core(None, &error))
 }
 
+/// As [`open`], for a reader that stays: refused while the process is short of memory.
+pub(crate) async fn open_to_stay(hub: &Hub, caller: Caller, ask: &Ask) -> Result<Reader, Refused> {
+    if hub.is_short() {
+        return Err(short(None));
+    }
+    open(hub, caller, ask).await
+}
+
+/// What a new reader hears then.
+pub(crate) fn short(id: Option<u64>) -> Refused {
+    let message = "the server has too little memory for another reader; come back later, or poll meanwhile";
+    Refused::new(id, Code::Overloaded, message)
+}
+
 /// An answer that does not end: the welcome, then whatever the reader finds.
 pub(crate) fn streaming(
     hub: &Arc<Hub>,

@@ -1,7 +1,7 @@
 //! What every transport shares: the node, the wait lists, the clock, the settings and the figures.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -30,7 +30,8 @@ pub struct Settings {
     pub body_grace_ms: u64,
     /// How many bytes of it must have come for each second after that. Default 1,024.
     pub body_bytes_per_s_min: u64,
-    /// Over how long clients are told to spread their return when the server goes down, milliseconds. Default 5,000.
+    /// Over how long clients are told to spread their return when the server goes down, milliseconds, when there are few of
+    /// them. Default 5,000.
     pub drain_spread_ms: u64,
     /// Whether the TCP transport is offered in welcomes.
     pub tcp: bool,
@@ -54,6 +55,13 @@ impl Default for Settings {
     }
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Drain {
+    from_ms: u64,
+    window_ms: u64,
+    spread_ms: u64,
+}
+
 /// Who is asking. The server puts it into the extensions of each HTTP request and hands it to [`crate::tcp::serve`].
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -74,7 +82,9 @@ pub struct Hub {
     pub settings: Settings,
     /// What happened so far.
     pub figures: Arc<Figures>,
-    draining: AtomicBool,
+    short: AtomicBool,
+    /// When the drain began on the steady clock, and how long its goodbyes take; `None` while it has not.
+    drain: OnceLock<Drain>,
 }
 
 impl Hub {
@@ -86,18 +96,50 @@ impl Hub {
             clock,
             settings,
             figures: Arc::default(),
-            draining: AtomicBool::new(false),
+            short: AtomicBool::new(false),
+            drain: OnceLock::new(),
         })
     }
 
-    /// Says goodbye to every connection: held answers are given at once, streams end with `drain`.
+    /// From now on, or no longer: the process has too little memory, and new readers are refused with `overloaded`. Polls are
+    /// answered, and long-polls at once: they hold nothing. Who reads goes on, and so do publishes.
+    pub fn run_short(&self, is_short: bool) {
+        self.short.store(is_short, Ordering::Relaxed);
+    }
+
+    /// What [`Hub::run_short`] said last.
+    pub fn is_short(&self) -> bool {
+        self.short.load(Ordering::Relaxed)
+    }
+
+    /// Says goodbye to every connection at once: held answers are given, streams end with `drain`.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::SeqCst);
+        self.drain_over(0, self.settings.drain_spread_ms);
+    }
+
+    /// The same, the goodbyes spread over `window_ms`; clients are told to spread their return over `spread_ms`. Of no effect
+    /// when a drain has begun.
+    pub fn drain_over(&self, window_ms: u64, spread_ms: u64) {
+        let from_ms = self.clock.steady_ms();
+        let _ = self.drain.set(Drain { from_ms, window_ms, spread_ms });
         self.sweep.wake_all();
     }
 
     /// Whether [`Hub::drain`] was called.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
+        self.drain.get().is_some()
+    }
+
+    /// When a connection whose place in the window is `turn` hears its goodbye, on the steady clock; never while the server
+    /// stays.
+    pub(crate) fn leaves_at(&self, turn: u16) -> u64 {
+        self.drain
+            .get()
+            .map_or(u64::MAX, |drain| drain.from_ms + drain.window_ms * u64::from(turn) / u64::from(u16::MAX))
+    }
+
+    /// Over how long clients are told to spread their return.
+    pub(crate) fn spread_ms(&self) -> u64 {
+        self.drain.get().map_or(self.settings.drain_spread_ms, |drain| drain.spread_ms)
     }
 }

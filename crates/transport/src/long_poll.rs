@@ -25,7 +25,9 @@ async fn respond(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Resp
     let wait_s = ask.wait.unwrap_or(hub.settings.wait_s).min(hub.settings.wait_s_max);
     // Up to a tenth less, so that the requests of a cohort do not end together.
     let wait_ms = wait_s * 1000 - fastrand::u64(0..=wait_s * 100);
-    let hints = Hints { next_ms: None, rearm_ms: Some(0) };
+    // Short of memory nothing is held; who asks again and again is a poll.
+    let (wait_ms, rearm_ms) = if hub.is_short() { (0, hub.settings.poll_next_ms) } else { (wait_ms, 0) };
+    let hints = Hints { next_ms: None, rearm_ms: Some(rearm_ms) };
     let (mut response, _) = held::answer(&hub, TRANSPORT, reader, wait_ms, hints, NO_STORE).await?;
     if ask.preferred {
         let applied = HeaderValue::try_from(format!("wait={wait_s}"));

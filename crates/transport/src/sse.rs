@@ -7,7 +7,7 @@ use sosik_wire::{Refused, TransportName as Transport};
 
 use crate::{
     form::Form,
-    http::{READING, answering, ask, open, streaming},
+    http::{READING, answering, ask, open_to_stay, streaming},
     hub::{Caller, Hub},
 };
 
@@ -20,6 +20,6 @@ pub(crate) fn route() -> MethodRouter<Arc<Hub>> {
 
 async fn respond(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Response, Refused> {
     let ask = ask(&hub, request).await?;
-    let reader = open(&hub, caller, &ask).await?;
+    let reader = open_to_stay(&hub, caller, &ask).await?;
     Ok(streaming(&hub, TRANSPORT, Form::Sse, "text/event-stream", reader, ask.offered))
 }

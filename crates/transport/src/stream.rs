@@ -8,7 +8,7 @@ use sosik_wire::{Refused, TransportName as Transport};
 
 use crate::{
     form::Form,
-    http::{READING, answering, ask, open, streaming},
+    http::{READING, answering, ask, open_to_stay, streaming},
     hub::{Caller, Hub},
 };
 
@@ -27,7 +27,7 @@ async fn respond(hub: Arc<Hub>, caller: Caller, request: Request) -> Result<Resp
         false => (Form::Stream, "application/x-ndjson"),
     };
     let ask = ask(&hub, request).await?;
-    let reader = open(&hub, caller, &ask).await?;
+    let reader = open_to_stay(&hub, caller, &ask).await?;
     Ok(streaming(&hub, TRANSPORT, form, media_type, reader, ask.offered))
 }
 

@@ -9,4 +9,5 @@ mod health;
 mod limits;
 mod options;
 mod paths;
+mod short;
 mod shutdown;

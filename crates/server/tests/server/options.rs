@@ -82,6 +82,8 @@ const CASES: &[Case] = &[
         used: |c| c.limits.connections_max.to_string(), values: ["1", "2", "3", "20000"] },
     Case { key: "connections_per_address_max", flag: "0", variable: "2", file: "3",
         used: |c| c.limits.connections_per_address_max.to_string(), values: ["0", "2", "3", "256"] },
+    Case { key: "process_bytes_max", flag: "0", variable: "2", file: "3",
+        used: |c| c.process_bytes_max.map_or_else(String::new, |bytes| bytes.to_string()), values: ["0", "2", "3", ""] },
 ];
 
 fn join(origins: &[sosik_server::Origin]) -> String {

@@ -36,6 +36,8 @@ pub(crate) struct Place {
     blocked_since: Option<u64>,
     /// Another deadline of the owner, on the steady clock.
     pub(crate) due: u64,
+    /// Its place among the goodbyes of a drain.
+    turn: u16,
 }
 
 enum Reading {
@@ -72,6 +74,7 @@ impl Place {
             beat_at: hub.clock.steady_ms() + heartbeat_ms(hub),
             blocked_since: None,
             due: u64::MAX,
+            turn: fastrand::u16(..),
         }
     }
 
@@ -136,9 +139,8 @@ impl Place {
         if let Some(joined) = self.joined.take() {
             return Poll::Ready(Turn::Joined(joined.0, joined.1));
         }
-        if hub.is_draining() {
-            let settings = &hub.settings;
-            return Poll::Ready(Turn::Over(Goodbye::Drain.frame_after(0, settings.drain_spread_ms)));
+        if self.leaves(hub, now) {
+            return Poll::Ready(Turn::Over(Goodbye::Drain.frame_after(0, hub.spread_ms())));
         }
         if let Poll::Ready(turn) = self.come_back(waker) {
             return Poll::Ready(turn);
@@ -168,7 +170,7 @@ impl Place {
             };
         }
         let connection = self.connection.take();
-        let in_place = connection.as_ref().and_then(Connection::in_place).filter(|_| !hub.is_draining());
+        let in_place = connection.as_ref().and_then(Connection::in_place).filter(|_| !self.leaves(hub, now));
         let pumped = in_place.map(|mut peer| self.pump(hub, now, SWEPT_ROUNDS_MAX, &mut peer));
         self.connection = connection;
         match pumped {
@@ -187,6 +189,11 @@ impl Place {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
         }
+    }
+
+    /// Whether the server goes down and it is this one's turn.
+    pub(crate) fn leaves(&self, hub: &Hub, now: Now) -> bool {
+        now.steady_ms >= hub.leaves_at(self.turn)
     }
 
     /// Writes what was promised.
@@ -211,7 +218,7 @@ impl Place {
         };
         // While blocked a heartbeat cannot be written, and the stall decides.
         let beat = stall.unwrap_or(self.beat_at);
-        beat.min(self.due).min(reader.unwrap_or(u64::MAX))
+        beat.min(self.due).min(reader.unwrap_or(u64::MAX)).min(hub.leaves_at(self.turn))
     }
 
     fn pump(&mut self, hub: &Hub, now: Now, rounds: usize, peer: &mut impl Peer) -> Pumped {
