@@ -192,6 +192,14 @@ impl Channel {
         self.newest.load(Ordering::Acquire) > cursor.number()
     }
 
+    /// Whether there is neither an event nor a mark above `place`; no lock. `forgotten_to` is the mark of its namespace.
+    pub(crate) fn is_quiet(&self, place: Position, forgotten_to: Position) -> bool {
+        match self.newest.load(Ordering::Acquire) {
+            0 => forgotten_to <= place,
+            newest => newest <= place.number(),
+        }
+    }
+
     /// Whether an event above `after` is still kept somewhere but is not in memory.
     pub(crate) fn is_below(&self, after: Position) -> bool {
         !self.signal && self.state.lock().is_below(after)

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     channel::Channel,
-    cursor::{Epoch, LogId, Position},
+    cursor::{Epoch, LogId, Part, Position},
     error::Error,
     event::Event,
     herald::WatchId,
@@ -145,6 +145,19 @@ impl Life {
         };
         channel.loaded.get_or_try_init(load).await?;
         Ok(channel)
+    }
+
+    /// Whether the channel's record is in memory, and has neither an event nor a mark above `part`.
+    pub(crate) fn is_quiet(&self, name: &ChannelName, part: Part) -> bool {
+        if part.epoch != self.epoch || part.position > self.head() || self.is_over() {
+            return false;
+        }
+        let channels = self.channels.lock();
+        // Only a namespace whose channels can be forgotten has a mark, which may not have been read yet.
+        channels.get(name).is_some_and(|channel| {
+            let known = channel.loaded.initialized() && channel.is_newer_than(Position::START);
+            known && channel.is_quiet(part.position, Position::START)
+        })
     }
 
     fn touch(
@@ -295,6 +308,7 @@ impl Life {
         if let (Some(index), Some(head)) = (space.index().as_mut(), channel.head()) {
             index.place(channel, head);
         }
+        space.marked_more();
     }
 
     /// As [`Life::trimmed`], of a channel that may not be known here: then it has nothing to raise.

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use crate::{
     append::Published,
     capacity::Capacity,
-    cursor::{LogId, Part, Position},
+    cursor::{Cursor, LogId, Part, Position},
     error::Error,
     event::{Data, Draft},
     grant::{Grant, Verb},
@@ -133,6 +133,34 @@ impl Node {
         start: Start,
         now: u64,
     ) -> Result<Reader, Error> {
+        self.may_read(&grant, set, now)?;
+        let mut halves = Vec::new();
+        for log in &self.logs {
+            if let Some(half) = self.half(log, set, &start).await? {
+                halves.push(half);
+            }
+        }
+        halves.shrink_to_fit();
+        Ok(Reader::new(self.clone(), grant, halves))
+    }
+
+    /// Whether it is known without more that nothing follows `cursor`: then a reader of `set` would find nothing, and hand
+    /// the same cursor back. `false` also when it takes a reader to know. Errors: as those of [`Node::read`].
+    pub fn is_quiet(&self, grant: &Grant, set: &[Pattern], cursor: &Cursor, now: u64) -> Result<bool, Error> {
+        self.may_read(grant, set, now)?;
+        let mut touched = [false; LogId::ALL.len()];
+        for pattern in set {
+            let life = self.log_of_pattern(pattern, Verb::Read)?.life();
+            touched[life.log.index()] = true;
+            let quiet = |part| matches!(pattern, Pattern::Channel(name) if life.is_quiet(name, part));
+            if !cursor.part(life.log).is_some_and(quiet) {
+                return Ok(false);
+            }
+        }
+        Ok(cursor.parts().len() == touched.into_iter().filter(|touched| *touched).count())
+    }
+
+    fn may_read(&self, grant: &Grant, set: &[Pattern], now: u64) -> Result<(), Error> {
         if set.is_empty() {
             return Err(Error::Request("no channel named; name at least one"));
         }
@@ -143,14 +171,7 @@ impl Node {
             grant.allows(Verb::Read, pattern, now)?;
             self.log_of_pattern(pattern, Verb::Read)?;
         }
-        let mut halves = Vec::new();
-        for log in &self.logs {
-            if let Some(half) = self.half(log, set, &start).await? {
-                halves.push(half);
-            }
-        }
-        halves.shrink_to_fit();
-        Ok(Reader::new(self.clone(), grant, halves))
+        Ok(())
     }
 
     async fn half(&self, log: &Log, set: &[Pattern], start: &Start) -> Result<Option<Half>, Error> {

@@ -103,11 +103,21 @@ impl Reader {
         self.halves.iter().any(|half| half.ahead_since.is_some())
     }
 
+    /// Whether its grant still holds. Errors: [`Error::Expired`], [`Error::Revoked`].
+    pub fn check(&self, now: u64) -> Result<(), Error> {
+        self.grant.check(now)
+    }
+
+    /// Whether it follows one set from one cursor, and nothing joins.
+    pub(crate) fn is_alone(&self) -> bool {
+        !self.halves.is_empty() && self.backlogs.is_empty() && self.joined.is_none()
+    }
+
     /// What follows. Never waits. Errors end the reader: the grant is over, or [`Error::Rebalance`].
     pub fn look(&mut self, now: u64, budget: Budget, page: &mut Page) -> Result<Look, Error> {
         page.items.clear();
         page.source = Source::Nothing;
-        self.grant.check(now)?;
+        self.check(now)?;
         if self.halves.iter().any(|half| half.life.is_over()) {
             return Err(Error::Rebalance);
         }

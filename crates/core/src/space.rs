@@ -73,6 +73,7 @@ pub(crate) struct Space {
     forgotten_to: AtomicU64,
     /// How many channels were forgotten since the log was opened.
     forgets: AtomicU64,
+    marks: AtomicU64,
     index: Mutex<Option<Index>>,
     /// Filled once `forgotten_to` has been read from the store.
     pub(crate) marked: OnceCell<()>,
@@ -97,6 +98,7 @@ impl Space {
             options,
             forgotten_to: AtomicU64::new(0),
             forgets: AtomicU64::new(0),
+            marks: AtomicU64::new(0),
             index: Mutex::new(None),
             marked: OnceCell::new(),
             loading: tokio::sync::Mutex::new(()),
@@ -110,6 +112,17 @@ impl Space {
 
     pub(crate) fn raise_forgotten_to(&self, mark: Position) {
         self.forgotten_to.fetch_max(mark.number(), Ordering::AcqRel);
+        self.marked_more();
+    }
+
+    /// Raised after anything of the namespace was marked as gone.
+    pub(crate) fn marks(&self) -> u64 {
+        self.marks.load(Ordering::Acquire)
+    }
+
+    /// Something was marked as gone: what was answered before is not what would be answered now.
+    pub(crate) fn marked_more(&self) {
+        self.marks.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Raised whenever a channel is forgotten, also when the mark stays where it is.
@@ -131,6 +144,8 @@ impl Space {
         {
             index.remove(&channel.name);
         }
+        drop(index);
+        self.marked_more();
     }
 
     pub(crate) fn index(&self) -> MutexGuard<'_, Option<Index>> {

@@ -137,7 +137,7 @@ impl Front {
         let Taken { takeover, head, version } = taking.lock().take()?;
         let parts = http1.into_parts();
         let connection = parts.io.into_inner().into_inner().into_inner();
-        takeover.run(connection.with_unread(parts.read_buf), &head, version)
+        takeover.run(connection.with_unread(parts.read_buf), &head, version, http_date)
     }
 
     async fn answer(
@@ -165,7 +165,6 @@ impl Front {
             let (mut head, _) = response.into_parts();
             // The router counts the empty body that stands for what is written instead of it.
             head.headers.remove(header::CONTENT_LENGTH);
-            head.headers.insert(header::DATE, http_date());
             *taking.lock() = Some(Taken { takeover, head, version });
             // Never answered: the connection is taken from below it.
             return pending().await;

@@ -60,6 +60,7 @@ const METRICS: &[Metric] = &[
     counter("sosik_holes_total", "Holes that readers found in a live feed and read again; each is a fault.", |s, out| out(&[], s.hub.figures.holes.load(Relaxed))),
     counter("sosik_refused_total", "Frames and requests that were refused.", |s, out| out(&[], s.hub.figures.refused.load(Relaxed))),
     counter("sosik_deliveries_total", "Events written to readers.", |s, out| transports(s, out, |t| t.deliveries.load(Relaxed))),
+    counter("sosik_answers_total", "Answers of poll and long-poll that were made; who asked the same at the same moment was given the same.", |s, out| out(&[], s.hub.figures.answers.load(Relaxed))),
     gauge("sosik_connections_open", "Connections and held requests now.", |s, out| transports(s, out, |t| t.open.load(Relaxed))),
     counter("sosik_connections_opened_total", "Connections and requests that transports took.", |s, out| transports(s, out, |t| t.opened.load(Relaxed))),
     counter("sosik_log_published_total", "Events committed.", |s, out| logs(s, out, |l| l.published)),

@@ -112,7 +112,9 @@ macro_rules! transport_suite {
         $crate::transport_suite!(@cases $carrier;
             long_poll: an_empty_answer_is_200_with_the_cursor
                 the_preferred_wait_is_applied_and_said
-                a_server_that_stops_answers_what_it_holds;
+                a_server_that_stops_answers_what_it_holds
+                the_next_request_follows_a_held_answer_on_its_connection
+                a_connection_that_may_not_go_on_ends_with_the_held_answer;
         );
     };
     (@cases $carrier:expr; $($subject:ident: $($case:ident)*;)*) => {

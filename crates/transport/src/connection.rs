@@ -57,6 +57,11 @@ impl Connection {
         self
     }
 
+    /// Whether bytes of the client lie here, so that what comes first when it is read says nothing of the peer.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.unread.is_some()
+    }
+
     /// A peer that is written to from any thread, if there is one.
     pub(crate) fn in_place(&self) -> Option<InPlace<'_>> {
         match &self.io {

@@ -17,6 +17,8 @@ pub struct Figures {
     pub holes: AtomicU64,
     /// Events that publishers were told are stored.
     pub publishes: AtomicU64,
+    /// Answers of poll and long-poll that were made; the others were given one that was there.
+    pub answers: AtomicU64,
     /// Frames and requests that were refused.
     pub refused: AtomicU64,
 }
@@ -41,6 +43,10 @@ impl Figures {
     /// Gaps told so far for one reason.
     pub fn gaps(&self, reason: GapReason) -> u64 {
         self.gaps[reason as usize].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn answers_made(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn gap(&self, reason: GapReason) {

@@ -6,11 +6,14 @@ use axum::{
     Extension,
     body::Body,
     extract::{Request, State},
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{MethodFilter, MethodRouter, on},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::response::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use http_body::Body as _;
+use smallvec::SmallVec;
 use sosik_core::{Cursor, Error, Pattern, Reader, Start};
 use sosik_wire::{
     BODY_BYTES_MAX, Code, Down, Problem, ReadBody, Refused, SSE_RETRY, TransportName as Transport, Welcome,
@@ -37,7 +40,7 @@ where
 {
     on(methods, move |State(hub): State<Arc<Hub>>, Extension(caller): Extension<Caller>, request: Request| {
         let answer = respond(hub.clone(), caller, request);
-        async move { answer.await.unwrap_or_else(|refused| problem(&hub, refused)) }
+        async move { answer.await.unwrap_or_else(|refused| refusal(&hub, refused)) }
     })
 }
 
@@ -54,15 +57,23 @@ pub(crate) struct Ask {
     pub(crate) preferred: bool,
     /// Whether it was a plain GET, which alone has validators.
     pub(crate) cacheable: bool,
+    /// Answers that the client has, as `If-None-Match` says.
+    pub(crate) known: SmallVec<[HeaderValue; 1]>,
     /// Whether the answer may take the connection over.
     pub(crate) offered: bool,
+    /// Whether another request may follow on the connection (RFC 9112 section 9.3).
+    pub(crate) persists: bool,
 }
 
 /// Reads a reading request in either form. `Last-Event-ID` wins over `after`.
 pub(crate) async fn ask(hub: &Hub, request: Request) -> Result<Ask, Refused> {
     let cacheable = request.method() != Method::POST;
     let offered = request.extensions().get::<Offer>().is_some();
-    let headers = request.headers().clone();
+    let persists = persists(&request) && (!cacheable || request.body().is_end_stream());
+    let headers = request.headers();
+    let prefer = preferred_wait(headers);
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter(|_| cacheable).cloned().collect();
+    let id = headers.get(LAST_EVENT_ID).map(|id| id.to_str().map(str::to_owned));
     let query = request.uri().query().unwrap_or_default();
     if query.split('&').any(|pair| pair == "hole=1") {
         hub.figures.holes.fetch_add(1, Ordering::Relaxed);
@@ -72,19 +83,34 @@ pub(crate) async fn ask(hub: &Hub, request: Request) -> Result<Ask, Refused> {
     } else {
         ReadBody::parse(&body(hub, request, &["application/json"]).await?)?
     };
-    let id =
-        headers.get(LAST_EVENT_ID).map(|id| id.to_str().map_err(|_| bad("Last-Event-ID is not a cursor")));
-    let after = match id.transpose()?.filter(|id| !id.is_empty()) {
-        Some(id) => Some(id.to_owned()),
-        None => asked.after,
-    };
+    let id = id.transpose().map_err(|_| bad("Last-Event-ID is not a cursor"))?;
+    let after = id.filter(|id| !id.is_empty()).or(asked.after);
     let by_core = |error: Error| Refused::by_core(None, &error);
     let start = Start::parse(after.as_deref(), asked.last).map_err(by_core)?;
     let set = asked.channels.iter().map(|text| Pattern::parse(text).map_err(Error::from));
     let set = set.collect::<Result<_, _>>().map_err(by_core)?;
-    let prefer = preferred_wait(&headers);
     let said = after.unwrap_or_else(|| asked.last.map_or_else(String::new, |last| format!("last {last}")));
-    Ok(Ask { set, start, said, wait: asked.wait.or(prefer), preferred: prefer.is_some(), cacheable, offered })
+    Ok(Ask {
+        set,
+        start,
+        said,
+        wait: asked.wait.or(prefer),
+        preferred: prefer.is_some(),
+        cacheable,
+        known,
+        offered,
+        persists,
+    })
+}
+
+/// What its client says. A body that is not read would be taken for the next request.
+fn persists(request: &Request) -> bool {
+    let values = request.headers().get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let mut options = values.flat_map(|value| value.split(',')).map(str::trim);
+    match request.version() >= Version::HTTP_11 {
+        true => !options.any(|option| option.eq_ignore_ascii_case("close")),
+        false => options.any(|option| option.eq_ignore_ascii_case("keep-alive")),
+    }
 }
 
 fn from_query(query: &str) -> Result<ReadBody, Refused> {
@@ -243,13 +269,20 @@ pub(crate) fn json(body: Bytes, cache: &'static str) -> Response {
     response
 }
 
+/// A refusal as an answer.
+pub(crate) fn refusal(hub: &Hub, refused: Refused) -> Response {
+    let (parts, body) = problem(hub, refused);
+    Response::from_parts(parts, Body::from(body))
+}
+
 /// A refusal as a problem document (RFC 9457).
-pub(crate) fn problem(hub: &Hub, refused: Refused) -> Response {
+pub(crate) fn problem(hub: &Hub, refused: Refused) -> (Parts, Bytes) {
     hub.figures.refused.fetch_add(1, Ordering::Relaxed);
     let code = refused.code;
     let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let problem = Problem::from(refused);
-    let mut response = (status, Body::from(problem.to_json())).into_response();
+    let mut response = http::Response::new(());
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
@@ -261,7 +294,7 @@ pub(crate) fn problem(hub: &Hub, refused: Refused) -> Response {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
-    response
+    (response.into_parts().0, problem.to_json())
 }
 
 /// A refusal of a malformed request.

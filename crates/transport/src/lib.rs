@@ -12,6 +12,7 @@ mod endless;
 mod feed;
 mod figures;
 pub mod form;
+mod groups;
 mod held;
 mod http;
 mod hub;
@@ -27,6 +28,7 @@ mod sweep;
 mod takeover;
 pub mod tcp;
 mod uplink;
+mod waiting;
 mod websocket;
 
 use std::sync::Arc;

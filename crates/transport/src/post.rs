@@ -15,7 +15,7 @@ use sosik_wire::{
 };
 
 use crate::{
-    http::{NO_STORE, answering, bad, body, json, problem},
+    http::{NO_STORE, answering, bad, body, json, refusal},
     hub::{Caller, Hub},
     uplink,
 };
@@ -27,7 +27,7 @@ where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<axum::BoxError>,
 {
-    publish_body(hub, caller, request).await.unwrap_or_else(|refused| problem(hub, refused))
+    publish_body(hub, caller, request).await.unwrap_or_else(|refused| refusal(hub, refused))
 }
 
 /// `POST /v1/publish`: one event, or an array that is stored as a whole or not at all.

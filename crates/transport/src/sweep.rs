@@ -23,6 +23,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     clock::{Clock, Now},
+    groups::Groups,
     stand_in::Mutex,
     sweep::rest::Rests,
 };
@@ -47,6 +48,8 @@ pub(crate) trait Waiter: Send + Sync + fmt::Debug {
 #[derive(Debug)]
 pub struct Sweep {
     shards: Vec<Arc<Shard>>,
+    /// Answers for those who are woken together.
+    pub(crate) groups: Groups,
     dealt: AtomicUsize,
 }
 
@@ -69,7 +72,7 @@ impl Sweep {
     /// `shards` lists, each swept by one task; as many as there are workers.
     pub fn new(shards: usize) -> Arc<Self> {
         let shards = (0..shards.max(1)).map(|_| Arc::default()).collect();
-        Arc::new(Self { shards, dealt: AtomicUsize::new(0) })
+        Arc::new(Self { shards, groups: Groups::default(), dealt: AtomicUsize::new(0) })
     }
 
     /// How many sweepers to run.
@@ -90,6 +93,7 @@ impl Sweep {
                 over = rests.over() => over,
                 _ = round.tick() => {
                     shard.round(&*clock).await;
+                    self.groups.tidy();
                     continue;
                 }
             };

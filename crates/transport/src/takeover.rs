@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use http::{Version, response::Parts};
+use http::{HeaderValue, Version, header, response::Parts};
 use parking_lot::Mutex;
 
 use crate::connection::Connection;
@@ -37,11 +37,17 @@ impl Takeover {
         Self(Arc::new(Mutex::new(Some(Box::new(move |connection, head| Box::pin(run(connection, head)))))))
     }
 
-    /// Answers over `connection`, whose request was of `version`, with the head that the server has finished. `None` if
-    /// somebody did so before.
-    pub fn run(&self, connection: Connection, head: &Parts, version: Version) -> Option<Served> {
+    /// Answers over `connection`, whose request was of `version`, with the head that the server has finished but for its
+    /// `Date`: `date` says that when the head is written. `None` if somebody did so before.
+    pub fn run(
+        &self,
+        connection: Connection,
+        head: &Parts,
+        version: Version,
+        date: fn() -> HeaderValue,
+    ) -> Option<Served> {
         let run = self.0.lock().take()?;
-        Some(run(connection, Head::of(head, version)))
+        Some(run(connection, Head::of(head, version, date)))
     }
 }
 
@@ -54,36 +60,85 @@ impl fmt::Debug for Takeover {
 /// The head of an answer as bytes, but for its last headers and its end (RFC 9112 sections 4 and 5).
 #[derive(Debug)]
 pub(crate) struct Head {
-    bytes: Vec<u8>,
+    bytes: Box<[u8]>,
+    date: fn() -> HeaderValue,
     /// Whether the client understands chunks (RFC 9112 section 7.1).
     pub(crate) chunks: bool,
 }
 
 impl Head {
-    fn of(parts: &Parts, version: Version) -> Self {
+    fn of(parts: &Parts, version: Version, date: fn() -> HeaderValue) -> Self {
         let mut line = String::with_capacity(HEAD_BYTES);
         let reason = parts.status.canonical_reason().unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = write!(line, "{version:?} {} {reason}\r\n", parts.status.as_u16());
         let mut bytes = line.into_bytes();
         for (name, value) in &parts.headers {
-            bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+            push(&mut bytes, name.as_str(), value.as_bytes());
         }
-        Self { bytes, chunks: version >= Version::HTTP_11 }
+        Self { bytes: bytes.into(), date, chunks: version >= Version::HTTP_11 }
+    }
+
+    /// The head of another answer to the same request: what `parts` has replaces what this has.
+    pub(crate) fn instead(self, parts: &Parts) -> Self {
+        let version = if self.chunks { Version::HTTP_11 } else { Version::HTTP_10 };
+        let Self { bytes, date, chunks } = Self::of(parts, version, self.date);
+        let mut bytes = bytes.into_vec();
+        for line in self.bytes.split_inclusive(|&byte| byte == b'\n').skip(1) {
+            let name =
+                line.split(|&byte| byte == b':').next().and_then(|name| std::str::from_utf8(name).ok());
+            if name.is_some_and(|name| !parts.headers.contains_key(name) && !OF_AN_ANSWER.contains(&name)) {
+                bytes.extend_from_slice(line);
+            }
+        }
+        Self { bytes: bytes.into(), date, chunks }
+    }
+
+    /// All of it, for a body of `length` bytes; `persists` when another request may follow.
+    pub(crate) fn of_length(self, length: usize, persists: bool) -> Vec<u8> {
+        let (http_11, mut bytes) = (self.chunks, self.dated());
+        push(&mut bytes, header::CONTENT_LENGTH.as_str(), length.to_string().as_bytes());
+        match (http_11, persists) {
+            (true, true) => {}
+            (false, true) => push(&mut bytes, header::CONNECTION.as_str(), b"keep-alive"),
+            (_, false) => push(&mut bytes, header::CONNECTION.as_str(), b"close"),
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes
     }
 
     /// All of it, with `last` as its last header.
-    pub(crate) fn ending(mut self, last: &str) -> Vec<u8> {
-        self.bytes.extend_from_slice(last.as_bytes());
-        self.bytes.extend_from_slice(b"\r\n\r\n");
-        self.bytes
+    pub(crate) fn ending(self, last: &str) -> Vec<u8> {
+        let mut bytes = self.dated();
+        bytes.extend_from_slice(last.as_bytes());
+        bytes.extend_from_slice(b"\r\n\r\n");
+        bytes
     }
 
     /// All of it.
-    pub(crate) fn end(mut self) -> Vec<u8> {
-        self.bytes.extend_from_slice(b"\r\n");
-        self.bytes
+    pub(crate) fn end(self) -> Vec<u8> {
+        let mut bytes = self.dated();
+        bytes.extend_from_slice(b"\r\n");
+        bytes
+    }
+
+    fn dated(self) -> Vec<u8> {
+        let date = (self.date)();
+        let mut bytes = Vec::with_capacity(self.bytes.len() + LAST_BYTES);
+        bytes.extend_from_slice(&self.bytes);
+        push(&mut bytes, header::DATE.as_str(), date.as_bytes());
+        bytes
     }
 }
 
+fn push(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        bytes.extend_from_slice(part);
+    }
+}
+
+/// Headers that are not a refusal's.
+const OF_AN_ANSWER: [&str; 2] = ["x-accel-buffering", "preference-applied"];
 const HEAD_BYTES: usize = 512;
+/// Room for the headers that come last.
+const LAST_BYTES: usize = 128;
