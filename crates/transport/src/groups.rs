@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use sosik_core::{Error, Moment, Question};
 use sosik_wire::Hints;
@@ -13,7 +14,11 @@ use crate::held::{Made, Step};
 
 /// The answers of the moment.
 #[derive(Debug, Default)]
-pub(crate) struct Groups(Mutex<Table>);
+pub(crate) struct Groups {
+    table: Mutex<Table>,
+    /// See [`crate::takeover::Head::waiting`].
+    pub(crate) last_head: Mutex<Bytes>,
+}
 
 #[derive(Debug, Default)]
 struct Table {
@@ -43,7 +48,7 @@ impl Groups {
         now: u64,
         mut make: impl FnMut() -> Result<Step, Error>,
     ) -> Result<Step, Error> {
-        let group = self.0.lock().group((question, hints.next_ms, hints.rearm_ms), moment);
+        let group = self.table.lock().group((question, hints.next_ms, hints.rearm_ms), moment);
         let mut own = None;
         let made = group.made.get_or_init(|| {
             let step = make();
@@ -56,7 +61,7 @@ impl Groups {
         });
         match (own, made) {
             (Some(step), Some(made)) => {
-                self.0.lock().grow(made.body.len());
+                self.table.lock().grow(made.body.len());
                 step
             }
             (Some(step), None) => step,
@@ -67,7 +72,7 @@ impl Groups {
 
     /// Forgets what is over.
     pub(crate) fn tidy(&self) {
-        let mut table = self.0.lock();
+        let mut table = self.table.lock();
         if !table.groups.is_empty() {
             table.tidy();
         }

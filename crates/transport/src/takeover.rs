@@ -11,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use http::{HeaderValue, Version, header, response::Parts};
 use parking_lot::Mutex;
 
@@ -60,7 +61,7 @@ impl fmt::Debug for Takeover {
 /// The head of an answer as bytes, but for its last headers and its end (RFC 9112 sections 4 and 5).
 #[derive(Debug)]
 pub(crate) struct Head {
-    bytes: Box<[u8]>,
+    bytes: Bytes,
     date: fn() -> HeaderValue,
     /// Whether the client understands chunks (RFC 9112 section 7.1).
     pub(crate) chunks: bool,
@@ -79,11 +80,21 @@ impl Head {
         Self { bytes: bytes.into(), date, chunks: version >= Version::HTTP_11 }
     }
 
+    /// The same, with the bytes of the `last` head that waited if they are equal: they hardly ever differ, and many wait.
+    pub(crate) fn waiting(mut self, last: &Mutex<Bytes>) -> Self {
+        let mut last = last.lock();
+        if *last != self.bytes {
+            *last = self.bytes;
+        }
+        self.bytes = last.clone();
+        self
+    }
+
     /// The head of another answer to the same request: what `parts` has replaces what this has.
     pub(crate) fn instead(self, parts: &Parts) -> Self {
         let version = if self.chunks { Version::HTTP_11 } else { Version::HTTP_10 };
         let Self { bytes, date, chunks } = Self::of(parts, version, self.date);
-        let mut bytes = bytes.into_vec();
+        let mut bytes = Vec::from(bytes);
         for line in self.bytes.split_inclusive(|&byte| byte == b'\n').skip(1) {
             let name =
                 line.split(|&byte| byte == b':').next().and_then(|name| std::str::from_utf8(name).ok());

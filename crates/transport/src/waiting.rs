@@ -51,6 +51,7 @@ impl Waiting {
     /// `persists` when the client's next request may follow on the connection.
     pub(crate) fn new(held: Held, connection: Connection, head: Head, persists: bool) -> Self {
         let seat = held.sit();
+        let head = head.waiting(&held.hub.sweep.groups.last_head);
         let (state, connection, head) = (State::Here(Box::new(held)), Some(connection), Some(head));
         Self { state, seat, connection, head, persists }
     }

@@ -3,6 +3,7 @@
 use super::Ground;
 use crate::carriers::{Ask, Begin, Carrier, http::header};
 
+// Mutants: a set that is never known to be quiet -> an answer is made; one that always is -> the news is not told.
 // Mutant: a tag without what was asked -> `after=start` is answered by the tag of `now`.
 pub async fn the_same_question_with_the_same_outcome_is_answered_304(carrier: &'static dyn Carrier) {
     let ground = Ground::start(carrier).await;
@@ -17,7 +18,10 @@ pub async fn the_same_question_with_the_same_outcome_is_answered_304(carrier: &'
     assert_eq!((first.status(), first.json()["frames"].as_array().unwrap().len()), (200, 0));
     assert_eq!(first.head.header("Cache-Control"), Some("private, no-cache"));
     let asking = |tag: &str| [header("If-None-Match", tag)];
+    let answers = || ground.running.hub.figures.answers.load(std::sync::atomic::Ordering::Relaxed);
+    let made = answers();
     let again = client.ask("GET", &now, &asking(&tag), b"").await;
+    assert_eq!(answers(), made, "nothing was made for it");
     assert_eq!((again.status(), again.body.len()), (304, 0));
     assert_eq!(again.head.header("ETag"), Some(tag.as_str()));
     assert_eq!(again.head.header("Sosik-Next-Ms"), Some("5000"), "hints of a 304 travel in headers");
