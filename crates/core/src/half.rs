@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use smallvec::SmallVec;
+
 use crate::{
     channel::Collected,
     cursor::{Part, Position},
@@ -18,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Half {
     pub(crate) life: Arc<Life>,
-    pub(crate) members: Vec<Member>,
+    pub(crate) members: Members,
     /// What the client has been handed: the last event or gap, or what it came with.
     pub(crate) told: Part,
     /// Everything of the set at or below has been looked at; at or above `told`.
@@ -29,6 +31,9 @@ pub(crate) struct Half {
     /// Boxed: most readers live from the tails, and wait most of the time.
     pub(crate) fetched: Option<Box<Fetched>>,
 }
+
+/// One as a rule, and then in its place.
+pub(crate) type Members = SmallVec<[Member; 1]>;
 
 /// What a look at one log came to.
 #[derive(Debug)]
@@ -45,7 +50,7 @@ pub(crate) enum HalfLook {
 }
 
 impl Half {
-    pub(crate) fn new(life: Arc<Life>, mut members: Vec<Member>, told: Part) -> Self {
+    pub(crate) fn new(life: Arc<Life>, mut members: Members, told: Part) -> Self {
         // Kept for as long as somebody waits.
         members.shrink_to_fit();
         let goal = life.head();

@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     event::{Data, Draft},
     grant::{Grant, Verb},
-    half::Half,
+    half::{Half, Members},
     herald::Herald,
     limits::{
         APPEND_QUEUE_MAX, CHANNELS_PER_READER_MAX, EVENT_BYTES_MAX, EVENT_NAME_BYTES_MAX,
@@ -22,7 +22,7 @@ use crate::{
     member::Member,
     name::{ChannelName, Pattern},
     once::Publish,
-    reader::Reader,
+    reader::{Halves, Reader},
     space::Namespace,
     start::{self, Start},
     store::{Store, StoreError},
@@ -128,19 +128,19 @@ impl Node {
     /// Opens a reader of `set`. Channels that a prefix of the set covers are followed once, through the prefix.
     pub async fn read(
         self: &Arc<Self>,
-        grant: Grant,
+        grant: impl Into<Arc<Grant>>,
         set: &[Pattern],
         start: Start,
         now: u64,
     ) -> Result<Reader, Error> {
+        let grant = grant.into();
         self.may_read(&grant, set, now)?;
-        let mut halves = Vec::new();
+        let mut halves = Halves::new();
         for log in &self.logs {
             if let Some(half) = self.half(log, set, &start).await? {
                 halves.push(half);
             }
         }
-        halves.shrink_to_fit();
         Ok(Reader::new(self.clone(), grant, halves))
     }
 
@@ -176,7 +176,7 @@ impl Node {
 
     async fn half(&self, log: &Log, set: &[Pattern], start: &Start) -> Result<Option<Half>, Error> {
         let life = log.life();
-        let mut members = Vec::new();
+        let mut members = Members::new();
         for (i, pattern) in set.iter().enumerate() {
             let Some(space) = life.space(pattern.namespace()) else { continue };
             let covered =

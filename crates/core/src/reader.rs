@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use smallvec::SmallVec;
+
 use crate::{
     cursor::{Cursor, LogId, Part, Position},
     error::Error,
@@ -20,9 +22,10 @@ use crate::{
 #[derive(Debug)]
 pub struct Reader {
     node: Arc<Node>,
-    grant: Grant,
+    /// Shared by all who have it: there may be one for everybody.
+    grant: Arc<Grant>,
     /// One per log that the set touches, disk before memory.
-    pub(crate) halves: Vec<Half>,
+    pub(crate) halves: Halves,
     /// The half to look at first, so that a busy log cannot starve the other.
     turn: usize,
     caught_up: bool,
@@ -31,6 +34,9 @@ pub struct Reader {
     joined: Option<u64>,
     generation: u64,
 }
+
+/// One as a rule, and then in its place.
+pub(crate) type Halves = SmallVec<[Half; 1]>;
 
 /// Channels that joined with a cursor below the reader's place: read up to that place first, then part of the set.
 #[derive(Debug)]
@@ -60,7 +66,7 @@ pub enum Joined {
 }
 
 impl Reader {
-    pub(crate) fn new(node: Arc<Node>, grant: Grant, halves: Vec<Half>) -> Self {
+    pub(crate) fn new(node: Arc<Node>, grant: Arc<Grant>, halves: Halves) -> Self {
         let backlogs = VecDeque::new();
         Self { node, grant, halves, turn: 0, caught_up: false, backlogs, joined: None, generation: 0 }
     }

@@ -83,13 +83,12 @@ impl Front {
     /// Serves one connection to its end; when the server drains, to the end of the answer that is being given.
     pub(crate) fn serve(self: Arc<Self>, socket: TcpStream, ends: Ends) -> Serving {
         // Boxed apart: who has said nothing holds only what waits for him.
-        let waiting = Box::pin(self.clone().turn(socket));
-        Serving { front: self, ends, step: Step::Waiting(waiting) }
+        Serving::Waiting(Box::pin(self.turn(socket, ends)))
     }
 
     /// Waits for the first byte of a connection, and then for its turn. `None` when the first byte does not come in time, or the
     /// server drains.
-    async fn turn(self: Arc<Self>, socket: TcpStream) -> Option<(TcpStream, Turn)> {
+    async fn turn(self: Arc<Self>, socket: TcpStream, ends: Ends) -> Option<Begun> {
         let mut draining = self.draining.clone();
         let begun = timeout(Duration::from_millis(self.limits.first_byte_ms), socket.readable());
         tokio::select! {
@@ -97,7 +96,7 @@ impl Front {
             () = drained(&mut draining) => return None,
         }
         let turn = self.turns.next().await;
-        Some((socket, turn))
+        Some(Begun { front: self, socket, ends, turn })
     }
 
     /// Answers requests until the connection ends, or until an answer takes it over: that is served by what this returns.
@@ -107,9 +106,9 @@ impl Front {
         ends: Ends,
         first_byte_ms: u64,
         mut turn: Turn,
-    ) -> Option<Served> {
+    ) -> Option<Taken> {
         let exchange = Exchange::default();
-        let taking: Taking = Arc::default();
+        let taking: Slot = Arc::default();
         let [first, head, stall] =
             [first_byte_ms, self.limits.head_ms, self.limits.stall_ms].map(Duration::from_millis);
         let io = HeadClock::new(Stalling::new(connection, stall), exchange.clone(), first, head);
@@ -134,17 +133,19 @@ impl Front {
         if let Err(error) = ended.await {
             tracing::trace!(%error, peer = %ends.peer, "connection");
         }
-        let Taken { takeover, head, version } = taking.lock().take()?;
+        let Taking { takeover, head, version } = taking.lock().take()?;
         let parts = http1.into_parts();
         let connection = parts.io.into_inner().into_inner().into_inner();
-        takeover.run(connection.with_unread(parts.read_buf), &head, version, http_date)
+        let served = takeover.run(connection.with_unread(parts.read_buf), &head, version, http_date)?;
+        let again = takeover.gives_back().then(|| Box::new(Again { front: self, ends }));
+        Some(Taken { served, again })
     }
 
     async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
         ends: Ends,
-        (exchange, taking): (Exchange, Taking),
+        (exchange, taking): (Exchange, Slot),
     ) -> Result<Response<Answered>, Infallible> {
         let busy = exchange.begin();
         let version = request.version();
@@ -165,7 +166,7 @@ impl Front {
             let (mut head, _) = response.into_parts();
             // The router counts the empty body that stands for what is written instead of it.
             head.headers.remove(header::CONTENT_LENGTH);
-            *taking.lock() = Some(Taken { takeover, head, version });
+            *taking.lock() = Some(Taking { takeover, head, version });
             // Never answered: the connection is taken from below it.
             return pending().await;
         }
@@ -202,22 +203,36 @@ fn is_publish<B>(request: &Request<B>) -> bool {
 
 /// A connection on its way to its end. By hand, and with its steps in boxes, so that an answer that lasts does not hold the
 /// room of what began it.
-pub(crate) struct Serving {
-    front: Arc<Front>,
-    ends: Ends,
-    step: Step,
+pub(crate) enum Serving {
+    /// Nothing has come yet, or others are before it.
+    Waiting(Going<Begun>),
+    /// hyper reads requests and writes answers.
+    Http(Going<Taken>),
+    /// An answer has taken the connection over, and may give it back.
+    Taken(Served, Option<Box<Again>>),
 }
 
 /// A part of a connection's life, and what comes of it unless it ends there.
 type Going<T> = Pin<Box<dyn Future<Output = Option<T>> + Send>>;
 
-enum Step {
-    /// Nothing has come yet, or others are before it.
-    Waiting(Going<(TcpStream, Turn)>),
-    /// hyper reads requests and writes answers.
-    Http(Going<Served>),
-    /// An answer has taken the connection over.
-    Taken(Served),
+/// A connection on which something has come, and whose turn it is.
+pub(crate) struct Begun {
+    front: Arc<Front>,
+    socket: TcpStream,
+    ends: Ends,
+    turn: Turn,
+}
+
+/// An answer that has taken its connection over.
+pub(crate) struct Taken {
+    served: Served,
+    again: Option<Box<Again>>,
+}
+
+/// What serving HTTP on a connection again needs.
+pub(crate) struct Again {
+    front: Arc<Front>,
+    ends: Ends,
 }
 
 impl Future for Serving {
@@ -225,40 +240,37 @@ impl Future for Serving {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            self.step = match &mut self.step {
-                Step::Waiting(waiting) => match ready!(waiting.as_mut().poll(cx)) {
-                    Some((socket, turn)) => {
-                        let (front, first_byte_ms) = (self.front.clone(), self.front.limits.first_byte_ms);
-                        let connection = Connection::of_socket(socket);
-                        Step::Http(Box::pin(front.serve_http1(connection, self.ends, first_byte_ms, turn)))
-                    }
-                    None => return Poll::Ready(()),
-                },
-                Step::Http(http1) => match ready!(http1.as_mut().poll(cx)) {
-                    Some(served) => Step::Taken(served),
-                    None => return Poll::Ready(()),
-                },
-                Step::Taken(served) => match ready!(served.as_mut().poll(cx)) {
-                    Some(connection) => {
-                        let (front, idle_ms) = (self.front.clone(), self.front.limits.idle_ms);
-                        Step::Http(Box::pin(front.serve_http1(
-                            connection,
-                            self.ends,
-                            idle_ms,
-                            Turn::default(),
-                        )))
-                    }
-                    None => return Poll::Ready(()),
-                },
+            let next = match &mut *self {
+                Self::Waiting(waiting) => ready!(waiting.as_mut().poll(cx)).map(|begun| {
+                    let Begun { front, socket, ends, turn } = begun;
+                    let (connection, first_byte_ms) =
+                        (Connection::of_socket(socket), front.limits.first_byte_ms);
+                    Self::Http(Box::pin(front.serve_http1(connection, ends, first_byte_ms, turn)))
+                }),
+                Self::Http(http1) => {
+                    ready!(http1.as_mut().poll(cx)).map(|taken| Self::Taken(taken.served, taken.again))
+                }
+                Self::Taken(served, again) => {
+                    let connection = ready!(served.as_mut().poll(cx));
+                    connection.zip(again.take()).map(|(connection, again)| {
+                        let Again { front, ends } = *again;
+                        let idle_ms = front.limits.idle_ms;
+                        Self::Http(Box::pin(front.serve_http1(connection, ends, idle_ms, Turn::default())))
+                    })
+                }
             };
+            match next {
+                Some(next) => *self = next,
+                None => return Poll::Ready(()),
+            }
         }
     }
 }
 
 /// Where an answer that takes its connection over waits for it.
-type Taking = Arc<Mutex<Option<Taken>>>;
+type Slot = Arc<Mutex<Option<Taking>>>;
 
-struct Taken {
+struct Taking {
     takeover: Takeover,
     head: Parts,
     version: Version,

@@ -55,7 +55,7 @@ pub struct Running {
 /// Errors: [`ServeError::Listen`], [`ServeError::Data`], [`ServeError::Store`], [`ServeError::Random`].
 pub async fn start(options: Checked) -> Result<Running, ServeError> {
     let grant = access::anonymous(&options.namespaces);
-    let caller = Caller { grant };
+    let caller = Caller { grant: Arc::new(grant) };
     let (draining, drained) = watch::channel(false);
     let sockets = Sockets::new(&options.limits);
     let open = |option, addr, words| {

@@ -212,7 +212,7 @@ pub(crate) fn streaming(
 ) -> Response {
     let mut response = if offered {
         let (mut response, hub) = (Response::new(Body::empty()), hub.clone());
-        response.extensions_mut().insert(Takeover::new(move |connection, head| {
+        response.extensions_mut().insert(Takeover::for_good(move |connection, head| {
             let (form, last) = match head.chunks {
                 true => (form.in_chunks(), "transfer-encoding: chunked\r\nconnection: close"),
                 false => (form, "connection: close"),

@@ -66,7 +66,7 @@ struct Drain {
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// What the caller may do.
-    pub grant: Grant,
+    pub grant: Arc<Grant>,
 }
 
 /// Everything that a transport needs.

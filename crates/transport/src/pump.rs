@@ -139,6 +139,10 @@ impl Outbox {
                 Wrote::Bytes(count) => {
                     tally.bytes += count;
                     drop_front(&mut self.0, count);
+                    if self.0.is_empty() {
+                        // Its room too: most connections write what nobody promised, and wait.
+                        self.0 = VecDeque::new();
+                    }
                 }
                 Wrote::Blocked => return Some(Pumped::Blocked),
                 Wrote::Closed => return Some(Pumped::Closed),

@@ -23,7 +23,10 @@ pub struct Offer;
 
 /// In the extensions of an answer: who writes it, head included. Its body is empty.
 #[derive(Clone)]
-pub struct Takeover(Arc<Mutex<Option<Run>>>);
+pub struct Takeover {
+    run: Arc<Mutex<Option<Run>>>,
+    gives_back: bool,
+}
 
 /// What becomes of the connection: `Some` when the client's next request may follow.
 pub type Served = Pin<Box<dyn Future<Output = Option<Connection>> + Send>>;
@@ -31,11 +34,33 @@ pub type Served = Pin<Box<dyn Future<Output = Option<Connection>> + Send>>;
 type Run = Box<dyn FnOnce(Connection, Head) -> Served + Send>;
 
 impl Takeover {
+    /// `run` may give the connection back, for the client's next request.
     pub(crate) fn new<F>(run: impl FnOnce(Connection, Head) -> F + Send + 'static) -> Self
     where
         F: Future<Output = Option<Connection>> + Send + 'static,
     {
-        Self(Arc::new(Mutex::new(Some(Box::new(move |connection, head| Box::pin(run(connection, head)))))))
+        Self::of(true, run)
+    }
+
+    /// `run` serves the connection to its end.
+    pub(crate) fn for_good<F>(run: impl FnOnce(Connection, Head) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Option<Connection>> + Send + 'static,
+    {
+        Self::of(false, run)
+    }
+
+    fn of<F>(gives_back: bool, run: impl FnOnce(Connection, Head) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Option<Connection>> + Send + 'static,
+    {
+        let run: Run = Box::new(move |connection, head| Box::pin(run(connection, head)));
+        Self { run: Arc::new(Mutex::new(Some(run))), gives_back }
+    }
+
+    /// Whether HTTP may go on when it is over.
+    pub fn gives_back(&self) -> bool {
+        self.gives_back
     }
 
     /// Answers over `connection`, whose request was of `version`, with the head that the server has finished but for its
@@ -47,7 +72,7 @@ impl Takeover {
         version: Version,
         date: fn() -> HeaderValue,
     ) -> Option<Served> {
-        let run = self.0.lock().take()?;
+        let run = self.run.lock().take()?;
         Some(run(connection, Head::of(head, version, date)))
     }
 }

@@ -62,7 +62,8 @@ impl Client {
         #[allow(clippy::disallowed_methods)]
         {
             tokio::spawn(async move { log.run().await });
-            let opening = tcp::open(hub.clone(), Caller { grant: grant.clone() }, Connection::of_task(far));
+            let opening =
+                tcp::open(hub.clone(), Caller { grant: grant.clone().into() }, Connection::of_task(far));
             tokio::spawn(async move {
                 if let Some(served) = opening.await {
                     served.await;

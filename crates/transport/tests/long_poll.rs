@@ -125,7 +125,7 @@ impl World {
 
     async fn ask(&self, path: &str, grant: &Grant) -> Response {
         let mut request = Request::get(path).body(Body::empty()).unwrap();
-        request.extensions_mut().insert(Caller { grant: grant.clone() });
+        request.extensions_mut().insert(Caller { grant: grant.clone().into() });
         request.extensions_mut().insert(Offer);
         sosik_transport::router(self.hub.clone()).call(request).await.unwrap()
     }

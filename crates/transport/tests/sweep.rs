@@ -98,7 +98,7 @@ impl World {
         let grant = Grant::anonymous([(Pattern::parse("room:*").unwrap(), Verbs::from_iter(Verb::ALL))]);
         let (near, mut client) = pair(room).await;
         let connection = if in_place { Connection::of_socket(near) } else { Connection::of_task(near) };
-        let opening = tcp::open(hub, Caller { grant: grant.clone() }, connection);
+        let opening = tcp::open(hub, Caller { grant: grant.clone().into() }, connection);
         let serving = Task::new(async move {
             if let Some(served) = opening.await {
                 served.await;

@@ -40,6 +40,10 @@ pub(crate) struct Place {
     turn: u16,
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every feed has its reader here, and a box would be one more"
+)]
 enum Reading {
     /// Nothing is followed yet.
     Nothing,

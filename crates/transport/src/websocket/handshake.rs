@@ -73,7 +73,7 @@ where
     if let Some(subprotocol) = subprotocol {
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
     }
-    let takeover = Takeover::new(move |connection, head| run(connection, head.end().into()));
+    let takeover = Takeover::for_good(move |connection, head| run(connection, head.end().into()));
     response.extensions_mut().insert(takeover);
     response
 }
