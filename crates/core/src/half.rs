@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use smallvec::SmallVec;
 
 use crate::{
-    channel::Collected,
+    channel::{Channel, Collected},
     cursor::{Part, Position},
     event::{Event, Gap, GapReason},
     fetch::Fetched,
@@ -383,6 +383,29 @@ impl Member {
         (start == Position::START && !self.space.options.forgettable).then(|| seq.saturating_sub(1))
     }
 
+    /// As [`Member::events`], of one of its channels.
+    #[inline]
+    fn collect(
+        &self,
+        channel: &Channel,
+        place: Position,
+        up_to: &mut Position,
+        limit: usize,
+        now: u64,
+        out: &mut Vec<Arc<Event>>,
+    ) -> Option<()> {
+        let start = self.start_of(&channel.name, place);
+        if !channel.is_newer_than(start) {
+            return Some(());
+        }
+        match channel.collect(start, *up_to, limit, now, out) {
+            Collected::Below => return None,
+            Collected::Events { more: true } => *up_to = out.last()?.position.min(*up_to),
+            Collected::Events { more: false } => {}
+        }
+        Some(())
+    }
+
     /// Puts the member's events above `place` behind `out`; `up_to` falls where the limit cut a channel off.
     fn events(
         &self,
@@ -392,27 +415,15 @@ impl Member {
         now: u64,
         out: &mut Vec<Arc<Event>>,
     ) -> Option<()> {
-        let mut collect = |channel: &crate::channel::Channel| {
-            let start = self.start_of(&channel.name, place);
-            if !channel.is_newer_than(start) {
-                return Some(());
-            }
-            match channel.collect(start, *up_to, limit, now, out) {
-                Collected::Below => return None,
-                Collected::Events { more: true } => *up_to = out.last()?.position.min(*up_to),
-                Collected::Events { more: false } => {}
-            }
-            Some(())
-        };
         match &self.kind {
-            Kind::Channel(channel) => collect(channel),
+            Kind::Channel(channel) => self.collect(channel, place, up_to, limit, now, out),
             Kind::Prefix { prefix, .. } => {
                 let index = self.space.index();
                 let mut changed = index.as_ref()?.changed(prefix, place.max(self.floor));
                 // Signals are nowhere but in memory.
                 let most = if self.is_signal() { usize::MAX } else { CHANNELS_PER_LOOK_MAX };
                 for (_, channel) in changed.by_ref().take(most) {
-                    collect(channel)?;
+                    self.collect(channel, place, up_to, limit, now, out)?;
                 }
                 changed.next().is_none().then_some(())
             }

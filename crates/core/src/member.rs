@@ -83,6 +83,7 @@ impl Member {
     }
 
     /// Where reading of `channel`, one of the member's, starts for a reader at `place`.
+    #[inline]
     pub(crate) fn start_of(&self, channel: &ChannelName, place: Position) -> Position {
         let own = match &self.kind {
             Kind::Channel(_) => Position::START,
