@@ -30,6 +30,8 @@ async fn with(args: ServeArgs) -> Result<Running, ServeError> {
     let args = ServeArgs { listen: any(), tcp_listen: any(), store, ..args };
     let mut checked = Checked::new(args)?;
     checked.settings.poll_next_ms = 200;
+    // All clients of a test come from one address, and some of them come often.
+    checked.limits.connections_per_address_max = 0;
     start(checked).await
 }
 
