@@ -62,7 +62,7 @@ struct Drain {
     spread_ms: u64,
 }
 
-/// Who is asking. The server puts it into the extensions of each HTTP request and hands it to [`crate::tcp::serve`].
+/// Who is asking. The server puts it into the extensions of each HTTP request and hands it to [`crate::tcp::open`].
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// What the caller may do.
