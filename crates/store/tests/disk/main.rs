@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod backup;
+mod blocks;
 mod catching_up;
 mod crash;
 mod cuts;
@@ -19,6 +20,7 @@ mod reopen;
 mod repair;
 mod room;
 mod sync;
+mod tamper;
 mod toc;
 mod told;
 mod verify;

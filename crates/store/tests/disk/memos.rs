@@ -21,8 +21,8 @@ use sosik_testkit::store_suite::{
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
-    damage::tamper,
     kit::{Scratch, child, child_directory, options},
+    tamper::tamper,
 };
 
 // Mutant: the windows not read at the start -> counted from 0.

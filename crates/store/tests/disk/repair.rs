@@ -14,9 +14,9 @@ use sosik_store::{
 use sosik_testkit::store_suite::{ALL, block_on, channel};
 
 use crate::{
-    damage::{table_of, tamper},
     kit::{Scratch, append, next, whole},
     oracle::{Files, Original, STEPS},
+    tamper::{table_of, tamper},
 };
 
 async fn small() -> (Scratch, Original) {

@@ -10,7 +10,7 @@ use sosik_core::{
 use sosik_store::Memory;
 use sosik_testkit::store_suite::block_on;
 
-use crate::{damage::tamper, kit::Scratch};
+use crate::{kit::Scratch, tamper::tamper};
 
 #[derive(Debug)]
 struct Nobody;

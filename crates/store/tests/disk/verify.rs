@@ -7,8 +7,8 @@ use sosik_store::disk::{DamageKind, Report, verify};
 use sosik_testkit::store_suite::{block_on, channel};
 
 use crate::{
-    damage::tamper,
     kit::{Scratch, append},
+    tamper::tamper,
 };
 
 /// A log of two channels, one of them trimmed.

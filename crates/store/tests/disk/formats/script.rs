@@ -12,9 +12,9 @@ use sosik_store::{Disk, disk::DiskOptions};
 use sosik_testkit::store_suite::{channel, memos::memo_key};
 
 use crate::{
-    damage::{rows, table_of},
     flips::flush,
     kit::Scratch,
+    tamper::{rows, table_of},
 };
 
 /// Writes the log, half of it in tables and half in a journal, and closes it.
