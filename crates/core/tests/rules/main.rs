@@ -5,6 +5,7 @@
 mod kit;
 
 mod begin;
+mod capacity;
 mod cursors;
 mod epochs;
 mod forgotten;
@@ -15,6 +16,7 @@ mod keys;
 mod pages;
 mod producers;
 mod publishing;
+mod removal;
 mod retention;
 
 use std::sync::{
