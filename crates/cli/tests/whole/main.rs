@@ -5,6 +5,7 @@
 mod changes;
 mod commands;
 mod damaged;
+mod health;
 mod operators;
 mod publishes;
 mod server;

@@ -158,3 +158,13 @@ const SOSIK: &str = env!("CARGO_BIN_EXE_sosik");
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     timeout(Duration::from_secs(30), future).await.expect("nothing happened for 30 s")
 }
+
+/// What curl hears.
+pub(crate) async fn curl(args: &[&str]) -> String {
+    let run = Command::new("curl")
+        .args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "20"])
+        .args(["-H", "Content-Type: application/json"])
+        .args(args)
+        .output();
+    String::from_utf8(run.await.unwrap().stdout).unwrap()
+}
